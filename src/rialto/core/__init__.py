@@ -1,0 +1,1 @@
+"""The hub: from one network to another, one message at a time."""

@@ -1,0 +1,1 @@
+"""The I/O shell around protocol machines: links, TLS, DNS, datagram endpoints."""

@@ -1,0 +1,1 @@
+"""SIP codec and transactions, sans-I/O."""

@@ -1,0 +1,1 @@
+"""XMPP streams and stanzas, sans-I/O."""

@@ -1,0 +1,1 @@
+"""The kit for protocol machines: no I/O, no clock."""
