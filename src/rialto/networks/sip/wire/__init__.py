@@ -1,1 +1,48 @@
 """SIP codec and transactions, sans-I/O."""
+
+from __future__ import annotations
+
+from rialto.networks.sip.wire.address import NameAddr, parse_name_addr, parse_name_addrs
+from rialto.networks.sip.wire.errors import BadMessage
+from rialto.networks.sip.wire.framing import PING, PONG, FrameEvent, Garbled, Ping, Pong, StreamFramer
+from rialto.networks.sip.wire.headers import MediaType, canonical, parse_media_type
+from rialto.networks.sip.wire.message import Request, Response, SipMessage, response_to
+from rialto.networks.sip.wire.parse import DEFAULT_LIMITS, Limits, parse_message
+from rialto.networks.sip.wire.uri import Uri, escape_user, parse_uri, sip_uri, unescape
+from rialto.networks.sip.wire.validation import unsupported_extensions, validate
+from rialto.networks.sip.wire.via import MAGIC_COOKIE, Via, parse_via, parse_vias
+
+__all__ = [
+    "DEFAULT_LIMITS",
+    "MAGIC_COOKIE",
+    "PING",
+    "PONG",
+    "BadMessage",
+    "FrameEvent",
+    "Garbled",
+    "Limits",
+    "MediaType",
+    "NameAddr",
+    "Ping",
+    "Pong",
+    "Request",
+    "Response",
+    "SipMessage",
+    "StreamFramer",
+    "Uri",
+    "Via",
+    "canonical",
+    "escape_user",
+    "parse_media_type",
+    "parse_message",
+    "parse_name_addr",
+    "parse_name_addrs",
+    "parse_uri",
+    "parse_via",
+    "parse_vias",
+    "response_to",
+    "sip_uri",
+    "unescape",
+    "unsupported_extensions",
+    "validate",
+]
