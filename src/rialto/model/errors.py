@@ -1,16 +1,16 @@
 """What can go wrong, in one tree.
 
-    RialtoError
-    ├── ConfigError          the operator's files: where, what was expected, the remedy
-    ├── AddressError         a text that is no address
-    ├── DeliveryError        a message that does not arrive: a public reason, a private detail
-    │   ├── Refused          somebody said no, for good
-    │   ├── Busy             not now: come back after `retry_after_s`
-    │   ├── Unreachable      nobody answered
-    │   └── Expired          it waited too long
-    └── ProtocolError
-        ├── LocalProtocolError    our bug: logged with its stack, never sent
-        └── RemoteProtocolError   theirs: answered with its condition, counted
+RialtoError
+├── ConfigError          the operator's files: where, what was expected, the remedy
+├── AddressError         a text that is no address
+├── DeliveryError        a message that does not arrive: a public reason, a private detail
+│   ├── Refused          somebody said no, for good
+│   ├── Busy             not now: come back after `retry_after_s`
+│   ├── Unreachable      nobody answered
+│   └── Expired          it waited too long
+└── ProtocolError
+    ├── LocalProtocolError    our bug: logged with its stack, never sent
+    └── RemoteProtocolError   theirs: answered with its condition, counted
 """
 
 from __future__ import annotations

@@ -1,0 +1,198 @@
+"""What the hub and a network know of one another.
+
+A network is a folder under `rialto.networks` with a module-level `create(settings, context) -> Network`.
+The hub hands it `Delivery` objects; it hands the hub messages, together with an `Inbound` through which it
+hears what became of them. Nobody waits in a coroutine for any of this: a message costs no task.
+
+    Network                                        Hub
+       │  accept(message, origin, inbound)          │
+       ├───────────────────────────────────────────►│  raises DeliveryError: refused, nothing kept
+       │  inbound.stored()                          │
+       │◄───────────────────────────────────────────┤  on disk: may be acknowledged
+       │  inbound.settled(outcome) -> told?         │
+       │◄───────────────────────────────────────────┤  the far side has answered, or never will
+       │                                            │
+       │  deliver(delivery)                         │
+       │◄───────────────────────────────────────────┤
+       │  delivery.sent() | delivered() | failed()  │
+       ├───────────────────────────────────────────►│  exactly one, exactly once
+       │  returned(message_id, error, origin)       │
+       ├───────────────────────────────────────────►│  it bounced after all
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
+
+from rialto.model.address import Address
+from rialto.model.errors import DeliveryError
+from rialto.model.message import Content, Message
+
+if TYPE_CHECKING:
+    from rialto.core.hub import Hub
+
+
+class Features(msgspec.Struct, frozen=True):
+    """What the other end of a link can carry; `rialto.core.adapt` makes messages fit it."""
+
+    max_bytes: int | None = None
+    """The most that one message may take on the wire, as `Network.measure` counts; None for no limit."""
+    long_messages: str = "refuse"
+    """What to do above it: `split` into numbered parts, or `refuse`."""
+    in_flight_per_recipient: int = 1
+    """How many messages to one person may be unanswered at a time (RFC 3428 section 8: one)."""
+    in_flight: int = 256
+    """How many to the whole destination."""
+    subject: bool = True
+    thread: bool = True
+    language: bool = True
+
+
+class Peer(msgspec.Struct, frozen=True, eq=False):
+    """The other end of a link: who it speaks for, and how to speak with it.
+
+    `domains` are canonical; `*` stands for every domain that nobody else is configured for,
+    `*.example.org` for every domain below. `settings` is the network's own `PeerSettings`.
+    """
+
+    name: str
+    network: str
+    domains: tuple[str, ...]
+    settings: Any
+    features: Features = Features()
+    rate_per_s: float = 1000.0
+    """Messages a second that this peer may send, on average."""
+    sender_rate_per_s: float = 20.0
+    """Messages a second that one of its users may send, on average."""
+
+
+class Origin(msgspec.Struct, frozen=True):
+    """Where a message came from, as proven at the link, never as claimed in the message."""
+
+    peer: Peer
+    domain: str
+    """The domain that was authenticated."""
+    proof: str
+    """How: `external`, `dialback`, `component`, `tls`, `digest`, `address`, `local`."""
+    secured: bool = False
+    """Whether the last hop was encrypted."""
+    secure_only: bool = False
+    """The sender demands security on every hop (`sips:`)."""
+
+
+class Outcome(enum.Enum):
+    """How a delivery ended."""
+
+    SENT = "sent"
+    """Written to the wire; the far side does not tell more."""
+    DELIVERED = "delivered"
+    """The far side has answered for it."""
+    FAILED = "failed"
+
+
+class Inbound(Protocol):
+    """What a network keeps of a message that it has handed in, while somebody waits for the answer."""
+
+    def stored(self) -> None:
+        """The message is on disk: it may be acknowledged."""
+
+    def refused(self, error: DeliveryError) -> None:
+        """The message could not be put on disk; nothing of it is kept."""
+
+    def settled(self, outcome: Outcome, error: DeliveryError | None) -> bool:
+        """The far side has answered (or never will: `error`). True when the sender was told by this.
+
+        When it returns False for an error the hub sends a `Report` home instead.
+        """
+
+
+class Delivery(Protocol):
+    """One message (or report, or numbered part) to be written to one peer, once."""
+
+    content: Content
+    peer: Peer
+    attempt: int
+    """0 for the first try; the same content may have been on the wire before when it is more."""
+    domain: str
+    """The domain to reach: that of the recipient."""
+
+    def sent(self) -> None:
+        """It is on the wire, and no confirmation is to be had."""
+
+    def delivered(self, detail: str = "") -> None:
+        """The far side has answered for it; `detail` (`200 OK`) goes into the trail."""
+
+    def failed(self, error: DeliveryError) -> None:
+        """It did not work; `error.retry` says whether the hub should try again."""
+
+
+class LinkState(msgspec.Struct, frozen=True):
+    """One link as `rialto peers` shows it."""
+
+    network: str
+    peer: str
+    remote: str
+    state: str
+    """`up`, `connecting`, `down`."""
+    direction: str = ""
+    security: str = ""
+    """TLS version and cipher, how the peer was authenticated."""
+    since: float = 0.0
+    detail: str = ""
+
+
+class Network(Protocol):
+    """One configured way into the world."""
+
+    name: str
+
+    async def start(self, hub: Hub) -> None:
+        """Listen and connect. Raises ConfigError (an address in use, a certificate that does not load)."""
+
+    async def stop(self, grace_s: float) -> None:
+        """Take nothing more, finish what is under way within `grace_s`, close every link."""
+
+    async def reload(self, network: Network) -> None:
+        """Take over settings and peers from a freshly created instance of the same kind (SIGHUP)."""
+
+    def destination(self, peer: Peer, domain: str) -> str:
+        """What fails together: messages with equal destinations share one back-off and one window."""
+
+    def measure(self, message: Message, peer: Peer) -> int:
+        """How many bytes the message would take on the wire to this peer, everything included."""
+
+    def deliver(self, delivery: Delivery) -> None:
+        """Write it; answer through the delivery, now or later, exactly once. Never raises."""
+
+    def links(self) -> list[LinkState]:
+        """What is connected to whom, for people to look at."""
+
+    async def probe(self, peer: Peer) -> tuple[bool, str]:
+        """Ask whether the peer is there; (reached, what was found or what is wrong and the remedy)."""
+
+
+class Context(msgspec.Struct, frozen=True):
+    """What the application gives to a network when it creates it."""
+
+    server_name: str
+    secret: bytes
+    """32 random bytes of this instance, durable: for dialback keys, digest nonces, tags."""
+    peers: tuple[Peer, ...]
+    """The peers of this network."""
+    dns: Any
+    """`rialto.net.dns.Resolver`."""
+    certificates: Any
+    """`rialto.net.tls.CertificateStore`: ours, by name, and whom we trust."""
+    clock: Callable[[], float]
+    """Seconds since 1970; the event loop's own clock is used for timers."""
+    tap: Callable[[str, str, str, bytes], None] | None = None
+    """(network, remote, `in`|`out`, bytes): shows the wire to a person; None in production."""
+
+
+def same_person(one: Address, other: Address) -> bool:
+    """Whether two addresses are one person, whatever the device."""
+    return one.local == other.local and one.domain == other.domain
