@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rialto.networks.sip.wire.address import NameAddr, parse_name_addr, parse_name_addrs
 from rialto.networks.sip.wire.errors import BadMessage
-from rialto.networks.sip.wire.framing import PING, PONG, FrameEvent, Garbled, Ping, Pong, StreamFramer
+from rialto.networks.sip.wire.framing import PONG, FrameEvent, Garbled, Ping, Pong, StreamFramer
 from rialto.networks.sip.wire.headers import MediaType, canonical, parse_media_type
 from rialto.networks.sip.wire.message import Request, Response, SipMessage, response_to
 from rialto.networks.sip.wire.parse import DEFAULT_LIMITS, Limits, parse_message
@@ -15,7 +15,6 @@ from rialto.networks.sip.wire.via import MAGIC_COOKIE, Via, parse_via, parse_via
 __all__ = [
     "DEFAULT_LIMITS",
     "MAGIC_COOKIE",
-    "PING",
     "PONG",
     "BadMessage",
     "FrameEvent",

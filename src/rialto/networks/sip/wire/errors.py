@@ -37,14 +37,13 @@ class BadMessage(RemoteProtocolError):
     def request(self) -> Request | None:
         """The request that should be answered; None when there is nobody to answer.
 
-        That is so for responses, for ACK (RFC 3261 section 17: never answered), and where Via, From,
-        To, Call-ID or CSeq, which an answer copies, are missing.
+        That is so for responses, for ACK (RFC 3261 section 17: never answered), and without a Via.
+        Its Via need not be readable: where `top_via` raises, the answer goes, statelessly, to where
+        the request came from.
         """
         from rialto.networks.sip.wire.message import Request  # noqa: PLC0415 (the two know each other)
 
         message = self.message
         if not isinstance(message, Request) or message.method == "ACK":
             return None
-        if any(message.get(name) is None for name in ("Via", "From", "To", "Call-ID", "CSeq")):
-            return None
-        return message
+        return message if message.get("Via") is not None else None

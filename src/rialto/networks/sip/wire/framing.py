@@ -16,7 +16,7 @@ class Ping:
 
 @dataclass(frozen=True, slots=True)
 class Pong:
-    """A single CRLF came between messages: the answer to our `PING` (RFC 5626 section 4.4.1)."""
+    """A single CRLF came after `StreamFramer.ping` (RFC 5626 section 4.4.1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,6 @@ class Garbled:
 
 FrameEvent = Request | Response | Ping | Pong | Garbled
 
-PING = b"\r\n\r\n"
 PONG = b"\r\n"
 
 
@@ -51,6 +50,13 @@ class StreamFramer:
         """The next whole thing, oldest first; None when there is none yet.
 
         A Request or Response is parsed but not validated.
+        """
+        raise NotImplementedError
+
+    def ping(self) -> bytes:
+        """What to write to ask for a `Pong`: from now on a single CRLF is one.
+
+        Without this, a single CRLF between messages is the tolerated noise of RFC 3261 section 7.5.
         """
         raise NotImplementedError
 

@@ -153,6 +153,7 @@ def response_to(
 
     Copies all Via lines, From, To, Call-ID and CSeq as they stand, and Timestamp into a 100; appends
     `to_tag` to a To without a tag unless `status` is 100. `reason` defaults to the status's own phrase.
-    Raises LocalProtocolError if `request` has no Via, From, To, Call-ID or CSeq.
+    What a malformed request lacks, the response lacks too (RFC 4475 section 3.3.1); raises
+    LocalProtocolError only if there is no Via to send it by.
     """
     raise NotImplementedError
