@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -22,6 +23,9 @@ from rialto.networks.sip.wire.uri import Uri, parse_uri, unescape
 # A display name without quotes should be tokens. People's phones send more than that, which does no harm
 # as long as it cannot be mistaken for what comes next; RFC 4475 section 3.1.2.15 has a comma in it.
 _LOOSE_NAME: Final = re.compile(r'[^\x00-\x08\x0a-\x1f\x7f",;<>\\]*+')
+
+
+_CACHED_LENGTH: Final = 512
 
 
 class NameAddr(msgspec.Struct, frozen=True):
@@ -70,6 +74,15 @@ class NameAddr(msgspec.Struct, frozen=True):
 
 def parse_name_addr(text: str) -> NameAddr:
     """Read one name-addr or addr-spec with header parameters; raises AddressError."""
+    if text.count(">") == 1 and len(text) <= _CACHED_LENGTH:
+        # The tag changes with every message, who it is from does not.
+        who, bracket, tail = text.partition(">")
+        known = _cached_name_addr(who + bracket)
+        return NameAddr(known.uri, known.display, _parse_tail(tail)) if tail else known
+    return _parse_name_addr(text)
+
+
+def _parse_name_addr(text: str) -> NameAddr:
     try:
         if text[:1] == '"':
             display, rest = take_quoted(text)
@@ -86,11 +99,20 @@ def parse_name_addr(text: str) -> NameAddr:
         uri, closing, tail = rest[1:].partition(">")
         if not closing:
             raise AddressError("unterminated angle bracket")
-        params = parse_params(tail) if tail else ()
     except ValueError as error:
         raise AddressError(str(error)) from None
     # RFC 4475 section 3.1.2.14: white space next to the brackets may be ignored.
-    return NameAddr(parse_uri(uri.strip(" \t")), display, params)
+    return NameAddr(parse_uri(uri.strip(" \t")), display, _parse_tail(tail) if tail else ())
+
+
+_cached_name_addr = lru_cache(maxsize=4096)(_parse_name_addr)
+
+
+def _parse_tail(text: str) -> Params:
+    try:
+        return parse_params(text)
+    except ValueError as error:
+        raise AddressError(str(error)) from None
 
 
 def _parse_addr_spec(text: str) -> NameAddr:
@@ -99,7 +121,7 @@ def _parse_addr_spec(text: str) -> NameAddr:
     uri, semicolon, tail = text.partition(";")
     if "?" in uri or "," in uri:
         raise AddressError("a URI that needs angle brackets")
-    return NameAddr(parse_uri(uri.strip(" \t")), "", parse_params(semicolon + tail) if semicolon else ())
+    return NameAddr(parse_uri(uri.strip(" \t")), "", _parse_tail(semicolon + tail) if semicolon else ())
 
 
 def parse_name_addrs(text: str) -> list[NameAddr]:

@@ -15,8 +15,15 @@ import msgspec
 
 Params = tuple[tuple[str, str | None], ...]
 
+
+def words(text: str) -> frozenset[str]:
+    """A table of names, written as prose."""
+    return frozenset(text.split())
+
+
+
 # RFC 3261 section 20 and the extensions that a gateway for messages and presence meets.
-_NAMES: Final = """
+_NAMES: Final = words("""
     Accept Accept-Contact Accept-Encoding Accept-Language Alert-Info Allow Allow-Events Authentication-Info
     Authorization Call-ID Call-Info Contact Content-Disposition Content-Encoding Content-Language
     Content-Length Content-Transfer-Encoding Content-Type CSeq Date Error-Info Event Expires From
@@ -26,7 +33,7 @@ _NAMES: Final = """
     Reply-To Request-Disposition Require Retry-After Route Server Service-Route Session-Expires SIP-ETag
     SIP-If-Match Subject Subscription-State Supported Timestamp To Unsupported User-Agent Via Warning
     WWW-Authenticate
-""".split()
+""")
 
 # RFC 3261 section 7.3.3; o u RFC 6665; r RFC 3515; b RFC 3892; a j d RFC 3841; x RFC 4028; y RFC 8224;
 # n RFC 4474.
@@ -55,14 +62,12 @@ COMPACT: Final = {
 
 # Headers whose grammar is a comma-separated list: the only ones that may be cut at commas, and the only
 # known ones that may stand on several lines (RFC 3261 section 7.3.1).
-LISTS: Final = frozenset(
-    """
+LISTS: Final = words("""
     Accept Accept-Contact Accept-Encoding Accept-Language Alert-Info Allow Allow-Events Call-Info Contact
     Content-Encoding Content-Language Error-Info History-Info In-Reply-To P-Asserted-Identity
     P-Preferred-Identity Path Proxy-Require Reason Record-Route Reject-Contact Request-Disposition Require
     Route Service-Route Supported Unsupported Via Warning
-    """.split()
-)
+""")
 
 _LOWER: Final = {name.lower(): name for name in _NAMES} | COMPACT
 # The spellings met in practice, so that the parser needs one look-up and no lower().
@@ -79,7 +84,8 @@ _VALUE: Final = r'[^\s;,"<>\\\x00-\x1f\x7f]'
 _PLAIN_VALUE: Final = re.compile(rf"{_VALUE}+")
 _PLAIN_PARAMS: Final = re.compile(rf"(?:;[{_TOKEN_CHARS}]++(?:={_VALUE}*+)?+)++")
 _PARAM: Final = re.compile(
-    rf'[ \t]*+;[ \t]*+([{_TOKEN_CHARS}]++)[ \t]*+(?:=[ \t]*+("(?:[^"\\]|\\.)*+"|{_VALUE}*+)[ \t]*+)?+', re.DOTALL
+    rf'[ \t]*+;[ \t]*+([{_TOKEN_CHARS}]++)[ \t]*+(?:=[ \t]*+("(?:[^"\\]|\\.)*+"|{_VALUE}*+)[ \t]*+)?+',
+    re.DOTALL,
 )
 _AUTH_PARAM: Final = re.compile(
     rf'[ \t]*+,?[ \t]*+([{_TOKEN_CHARS}]++)[ \t]*+=[ \t]*+("(?:[^"\\]|\\.)*+"|{_VALUE}*+)[ \t]*+', re.DOTALL
@@ -100,6 +106,7 @@ def canonical(name: str) -> str:
     return name
 
 
+@lru_cache(maxsize=1024)
 def is_token(text: str) -> bool:
     """Whether `text` is a token (RFC 3261 section 25.1): methods, option tags, header names."""
     return _TOKEN.fullmatch(text) is not None

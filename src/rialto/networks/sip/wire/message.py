@@ -77,9 +77,13 @@ class SipMessage:
 
     def repeated(self) -> list[str]:
         """The names that stand on more than one line."""
-        if len(self.firsts) == len(self.headers):
+        surplus = len(self.headers) - len(self.firsts)
+        if not surplus:
             return []
-        return [name for name, count in Counter(name for name, _ in self.headers).items() if count > 1]
+        names = [name for name, _ in self.headers]
+        if names.count("Via") == surplus + 1:  # what is usual behind a proxy
+            return ["Via"]
+        return [name for name, count in Counter(names).items() if count > 1]
 
     def add(self, name: str, value: str) -> None:
         """Append a header line."""
@@ -103,18 +107,25 @@ class SipMessage:
         self._firsts = None
         self._views.clear()
 
-    def _view(self, name: str, parse: Callable[[str], View]) -> View:
+    def read(self, names: Iterable[str]) -> None:
+        """Read the typed views of these headers, as far as they are there; raises BadMessage."""
+        firsts, views = self.firsts, self._views
+        for name in names:
+            text = firsts.get(name)
+            if text is not None and name not in views:
+                try:
+                    views[name] = _VIEWS[name](text)
+                except (ValueError, AddressError) as error:
+                    raise BadMessage(400, f"Malformed {name}: {error}", self) from None
+
+    def _view(self, name: str) -> Any:
         """The first value of a header, read once."""
-        found = self._views.get(name)
-        if found is None:
-            text = self.firsts.get(name)
-            if text is None:
+        view = self._views.get(name)
+        if view is None:
+            if name not in self.firsts:
                 raise BadMessage(400, f"Missing {name}", self)
-            try:
-                found = self._views[name] = parse(text)
-            except (ValueError, AddressError) as error:
-                raise BadMessage(400, f"Malformed {name}: {error}", self) from None
-        view: View = found
+            self.read((name,))
+            view = self._views[name]
         return view
 
     def _list(self, name: str, parse: Callable[[str], list[View]]) -> list[View]:
@@ -127,7 +138,8 @@ class SipMessage:
     @property
     def top_via(self) -> Via:
         """The first Via value, the only one that transactions look at."""
-        return self._view("Via", parse_top_via)
+        via: Via = self._view("Via")
+        return via
 
     @property
     def vias(self) -> list[Via]:
@@ -149,12 +161,14 @@ class SipMessage:
     @property
     def from_(self) -> NameAddr:
         """The From header."""
-        return self._view("From", parse_name_addr)
+        sender: NameAddr = self._view("From")
+        return sender
 
     @property
     def to(self) -> NameAddr:
         """The To header."""
-        return self._view("To", parse_name_addr)
+        to: NameAddr = self._view("To")
+        return to
 
     @property
     def contacts(self) -> list[NameAddr]:
@@ -166,22 +180,24 @@ class SipMessage:
     @property
     def call_id(self) -> str:
         """The Call-ID, compared byte by byte (RFC 3261 section 20.8)."""
-        return self._view("Call-ID", _parse_call_id)
+        call_id: str = self._view("Call-ID")
+        return call_id
 
     @property
     def cseq(self) -> tuple[int, str]:
         """The number and the method of CSeq."""
-        return self._view("CSeq", _parse_cseq)
+        cseq: tuple[int, str] = self._view("CSeq")
+        return cseq
 
     @property
     def max_forwards(self) -> int | None:
         """Max-Forwards, None if absent."""
-        return self._view("Max-Forwards", _parse_max_forwards) if "Max-Forwards" in self.firsts else None
+        return self._view("Max-Forwards") if "Max-Forwards" in self.firsts else None
 
     @property
     def content_type(self) -> MediaType | None:
         """Content-Type, None if absent."""
-        return self._view("Content-Type", parse_media_type) if "Content-Type" in self.firsts else None
+        return self._view("Content-Type") if "Content-Type" in self.firsts else None
 
     @property
     def content_length(self) -> int | None:
@@ -189,7 +205,7 @@ class SipMessage:
         text = self.firsts.get("Content-Length")
         if text is None:
             return None
-        if len(self.firsts) != len(self.headers) and len(self.get_all("Content-Length")) > 1:
+        if "Content-Length" in self.repeated():
             raise BadMessage(400, "More Than One Content-Length", self)  # RFC 4475 section 3.3.9
         if not (text.isascii() and text.isdigit() and len(text) <= 10):
             raise BadMessage(400, "Malformed Content-Length", self)  # RFC 4475 section 3.1.2.3
@@ -354,3 +370,14 @@ def _parse_max_forwards(text: str) -> int:
     if not (text.isascii() and text.isdigit()) or len(text) > 8 or int(text) > 255:
         raise ValueError("0 to 255 expected")  # RFC 3261 section 20.22
     return int(text)
+
+
+_VIEWS: Final[dict[str, Callable[[str], Any]]] = {
+    "Via": parse_top_via,
+    "From": parse_name_addr,
+    "To": parse_name_addr,
+    "Call-ID": _parse_call_id,
+    "CSeq": _parse_cseq,
+    "Max-Forwards": _parse_max_forwards,
+    "Content-Type": parse_media_type,
+}

@@ -18,7 +18,7 @@ from rialto.networks.sip.wire.errors import BadMessage
 from rialto.networks.sip.wire.headers import CANONICAL, canonical, is_token
 from rialto.networks.sip.wire.message import Request, Response
 
-_FOLD: Final = re.compile(r"\r\n[ \t]++")  # RFC 3261 section 7.3.1
+_BLANK: Final = " \t"
 _VERSION: Final = re.compile(r"SIP/[0-9]+\.[0-9]+", re.IGNORECASE)
 
 
@@ -60,16 +60,13 @@ def parse_head(head: bytes, limits: Limits = DEFAULT_LIMITS) -> Head:
     if len(head) > limits.max_head_bytes:
         error = BadMessage(513, "Header Section Too Large")
         head = head[: limits.max_head_bytes]
-    line_ends = head.count(b"\r\n")
-    if head.count(b"\n") != line_ends or head.count(b"\r") != line_ends:
-        if b"\r" in head:
+    text = _decode(head)
+    lines = text.split("\r\n")
+    if text.count("\n") != len(lines) - 1 or text.count("\r") != len(lines) - 1:
+        if "\r" in text:
             error = error or BadMessage(400, "Mixed Line Ends")
             framed = False
-        head = head.replace(b"\r", b"").replace(b"\n", b"\r\n")
-    text = _decode(head)
-    if "\r\n " in text or "\r\n\t" in text:
-        text = _FOLD.sub(" ", text)
-    lines = text.split("\r\n")
+        lines = text.replace("\r", "").split("\n")
     if len(lines) - 1 > limits.max_headers:
         error = error or BadMessage(513, "Too Many Headers")
         del lines[limits.max_headers + 1 :]
@@ -78,22 +75,34 @@ def parse_head(head: bytes, limits: Limits = DEFAULT_LIMITS) -> Head:
     message, start_error = _parse_start_line(lines[0])
     error = start_error or error
     if message is not None:
-        headers = message.headers
-        for line in lines[1:]:
-            name, colon, value = line.partition(":")
-            known = CANONICAL.get(name)
-            if known is None:
-                try:
-                    known = canonical(name.rstrip(" \t"))  # RFC 3261 section 7.3.1: `Name :` is legal
-                except ValueError:
-                    colon = ""
-            if not colon or known is None:
-                error = error or BadMessage(400, "Malformed Header Line")
-                continue
-            headers.append((known, value.strip(" \t")))
+        if not _parse_headers(lines, message.headers):
+            error = error or BadMessage(400, "Malformed Header Line")
         if error is not None:
             error.message = message
     return Head(message, error, framed)
+
+
+def _parse_headers(lines: list[str], headers: list[tuple[str, str]]) -> bool:
+    """Append what stands in all lines but the first; False if one of them is no header."""
+    good = True
+    for line in lines[1:]:
+        name, colon, value = line.partition(":")
+        known = CANONICAL.get(name)
+        if known is None:
+            if line[:1] in _BLANK and headers:
+                # RFC 3261 section 7.3.1: a line that starts with white space continues the one before
+                name, value = headers[-1]
+                headers[-1] = (name, f"{value} {line.strip(_BLANK)}".strip(_BLANK))
+                continue
+            try:
+                known = canonical(name.rstrip(_BLANK))  # the same section: `Name : value` is legal
+            except ValueError:
+                colon = ""
+        if colon and known:
+            headers.append((known, value.strip(_BLANK)))
+        else:
+            good = False
+    return good
 
 
 def _decode(head: bytes) -> str:
@@ -101,7 +110,7 @@ def _decode(head: bytes) -> str:
         return head.decode()
     except UnicodeDecodeError:
         # Old phones write Latin-1. Each line for itself, so that one does not spoil the others.
-        return "\r\n".join(map(_decode_line, head.split(b"\r\n")))
+        return "\n".join(map(_decode_line, head.split(b"\n")))
 
 
 def _decode_line(line: bytes) -> str:
@@ -116,13 +125,16 @@ def _parse_start_line(line: str) -> tuple[Request | Response | None, BadMessage 
         return _parse_status_line(line)
     # RFC 4475 sections 3.1.2.9 and 3.1.2.10: more spaces than one leave no doubt about what is meant.
     parts = line.split(" ") if line.count(" ") == 2 else line.split()
-    if len(parts) < 3 or not _VERSION.fullmatch(parts[-1]) or not is_token(parts[0]):
+    if len(parts) < 3 or not is_token(parts[0]):
+        return None, BadMessage(400, "Malformed Start Line")
+    version = parts[-1]
+    if version != "SIP/2.0" and not _VERSION.fullmatch(version):
         return None, BadMessage(400, "Malformed Start Line")
     request = Request(parts[0], " ".join(parts[1:-1]))
     if len(parts) > 3 or not parts[1]:
         # RFC 4475 section 3.1.2.8
         return request, BadMessage(400, "Malformed Request-URI")
-    if parts[2] != "SIP/2.0" and parts[2].upper() != "SIP/2.0":
+    if version != "SIP/2.0" and version.upper() != "SIP/2.0":
         return request, BadMessage(505, "Version Not Supported")
     return request, None
 

@@ -83,5 +83,5 @@ REASONS: Final = {
 
 
 def reason_for(status: int) -> str:
-    """The phrase of a status code; for one that we don't know, that of its class (RFC 3261 section 8.1.3.2)."""
+    """The phrase of a status code, or that of its class (RFC 3261 section 8.1.3.2)."""
     return REASONS.get(status) or REASONS.get(status // 100 * 100, "Unknown")

@@ -145,10 +145,12 @@ def _plain(text: str | None) -> str | None:
     """Escapes of characters outside RFC 2396's reserved set resolved, the others in one spelling."""
     if text is None or "%" not in text:
         return text
-    return _ESCAPE.sub(
-        lambda m: c if (c := chr(int(m[0][1:], 16))).isascii() and (c.isalnum() or c in _MARK) else m[0].upper(),
-        text,
-    )
+    return _ESCAPE.sub(_plain_escape, text)
+
+
+def _plain_escape(escape: re.Match[str]) -> str:
+    meant = chr(int(escape[0][1:], 16))
+    return meant if meant.isascii() and (meant.isalnum() or meant in _MARK) else escape[0].upper()
 
 
 def _comparable_host(host: str) -> str:

@@ -11,33 +11,31 @@ from collections.abc import Collection
 from typing import Final
 
 from rialto.networks.sip.wire.errors import BadMessage
-from rialto.networks.sip.wire.headers import LISTS, tokens
+from rialto.networks.sip.wire.headers import LISTS, tokens, words
 from rialto.networks.sip.wire.message import Request, Response
 from rialto.networks.sip.wire.uri import MAILBOX_SCHEMES
 
 # RFC 3261 section 8.1.1. Max-Forwards is missing in what RFC 2543 elements send (RFC 4475 section 3.4.1).
 REQUIRED: Final = ("Via", "From", "To", "Call-ID", "CSeq")
 
+_READ: Final = ("Via", "From", "To", "Call-ID", "CSeq", "Max-Forwards", "Content-Type")
+
 # Headers that stand for one thing: two of them are two meanings, and the element before us may have chosen
 # the other one (a second From has passed for somebody else: GHSA-8j9p-hpfg-5cg3).
-SINGLE: Final = frozenset(
-    """
+SINGLE: Final = words("""
     Call-ID Content-Disposition Content-Length Content-Transfer-Encoding Content-Type CSeq Date Event Expires
     From Max-Breadth Max-Forwards MIME-Version Min-Expires Refer-To Referred-By Replaces Session-Expires
     SIP-ETag SIP-If-Match Subject Subscription-State Timestamp To
-    """.split()
-)
+""")
 assert not SINGLE & LISTS
 
 KNOWN_SCHEMES: Final = MAILBOX_SCHEMES | {"tel"}
 
 # Methods that have a standard: a CSeq that disagrees with one of these is a fault, with another a 501
 # (RFC 4475 section 3.1.2.18).
-KNOWN_METHODS: Final = frozenset(
-    """
+KNOWN_METHODS: Final = words("""
     ACK BYE CANCEL INFO INVITE MESSAGE NOTIFY OPTIONS PRACK PUBLISH REFER REGISTER SUBSCRIBE UPDATE
-    """.split()
-)
+""")
 
 
 def validate(message: Request | Response) -> None:
@@ -55,24 +53,21 @@ def validate(message: Request | Response) -> None:
         for name in message.repeated():
             if name in SINGLE:
                 raise BadMessage(400, f"More Than One {name}", message)
-    _, method = message.cseq
-    if isinstance(message, Request) and method != message.method:
-        if message.method not in KNOWN_METHODS:
-            raise BadMessage(501, "Not Implemented", message)
-        raise BadMessage(400, "CSeq Method Mismatch", message)
-    # Reading them is checking them: each raises BadMessage by itself.
-    _ = message.top_via, message.from_, message.to, message.call_id, message.content_type
-    if "Contact" in firsts:
-        _ = message.contacts
     if isinstance(message, Request):
-        _validate_target(message)
-        _ = message.max_forwards
-    elif len(message.vias) != 1:
+        _validate_request(message)
+    message.read(_READ)
+    if "Contact" in firsts:
+        _ = message.contacts  # reading it is checking it
+    if isinstance(message, Response) and len(message.vias) != 1:
         # RFC 3261 section 8.1.3.3, RFC 4475 section 3.3.10
         raise BadMessage(400, "Response For Somebody Else", message)
 
 
-def _validate_target(request: Request) -> None:
+def _validate_request(request: Request) -> None:
+    if request.cseq[1] != request.method:
+        if request.method not in KNOWN_METHODS:
+            raise BadMessage(501, "Not Implemented", request)
+        raise BadMessage(400, "CSeq Method Mismatch", request)
     uri = request.request_uri
     if uri.scheme not in KNOWN_SCHEMES:
         raise BadMessage(416, "Unsupported URI Scheme", request)  # RFC 3261 section 8.2.2.1

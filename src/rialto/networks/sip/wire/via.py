@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -15,14 +16,11 @@ MAGIC_COOKIE: Final = "z9hG4bK"  # RFC 3261 section 8.1.1.7
 
 _VIA: Final = re.compile(
     r"""
-    (?P<head>
-        SIP [ \t]*+ / [ \t]*+ 2\.0 [ \t]*+ / [ \t]*+ (?P<transport> [A-Za-z0-9\-.!%*_+`'~]++ ) [ \t]++
-        (?: \[ (?P<ipv6> [0-9A-Fa-f:.]{2,64} ) \] | (?P<host> [A-Za-z0-9_] [A-Za-z0-9_.\-]{0,254}+ ) )
-        (?: [ \t]*+ : [ \t]*+ (?P<port> [0-9]{1,5} ) )?+
-    )
-    [ \t]*+ (?P<params> (?: ;.*+ )?+ )
+    SIP [ \t]*+ / [ \t]*+ 2\.0 [ \t]*+ / [ \t]*+ (?P<transport> [A-Za-z0-9\-.!%*_+`'~]++ ) [ \t]++
+    (?: \[ (?P<ipv6> [0-9A-Fa-f:.]{2,64} ) \] | (?P<host> [A-Za-z0-9_] [A-Za-z0-9_.\-]{0,254}+ ) )
+    (?: [ \t]*+ : [ \t]*+ (?P<port> [0-9]{1,5} ) )?+
     """,
-    re.VERBOSE | re.IGNORECASE | re.DOTALL,
+    re.VERBOSE | re.IGNORECASE,
 )
 
 
@@ -103,22 +101,29 @@ class Via(msgspec.Struct, frozen=True):
         return head + write_params(self.params)
 
 
-def parse_via(text: str) -> Via:
-    """Read one Via value; raises ValueError."""
+@lru_cache(maxsize=1024)
+def _parse_head(text: str) -> tuple[str, str, int | None]:
+    """Transport, host and port: what does not change from one message of a peer to the next."""
     match = _VIA.fullmatch(text)
     if match is None:
-        raise ValueError("malformed Via")
-    head, transport, ipv6, host, port, params = match.groups()
+        raise ValueError("malformed protocol or sent-by")
+    transport, ipv6, host, port = match.groups()
     try:
-        return Via(
+        return (
             transport.upper(),
             host.lower() if ipv6 is None else parse_host(ipv6),
             None if port is None else parse_port(port),
-            parse_params(params) if params else (),
-            head,
         )
     except AddressError as error:
         raise ValueError(str(error)) from None
+
+
+def parse_via(text: str) -> Via:
+    """Read one Via value; raises ValueError."""
+    head, semicolon, tail = text.partition(";")
+    head = head.rstrip(" \t")
+    transport, host, port = _parse_head(head)
+    return Via(transport, host, port, parse_params(semicolon + tail) if semicolon else (), head)
 
 
 def parse_top_via(text: str) -> Via:
