@@ -97,6 +97,10 @@ class Outcome(enum.Enum):
 class Inbound(Protocol):
     """What a network keeps of a message that it has handed in, while somebody waits for the answer."""
 
+    @property
+    def waiting(self) -> bool:
+        """Whether somebody still waits, so that a failure can be told through `settled`."""
+
     def stored(self) -> None:
         """The message is on disk: it may be acknowledged."""
 

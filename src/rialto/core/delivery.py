@@ -1,0 +1,525 @@
+"""The queues: who gets what next, how often it is tried, and when it is given up.
+
+## Theory of operation
+
+An `Item` is one message (or report) on its way out. Items stand in *lanes*, one for each recipient of a
+peer, in the order in which they were stored; a lane has at most `in_flight_per_recipient` items on the
+wire (SIP allows one: RFC 3428 section 8). Lanes belong to a *destination*: what the network says fails
+together, a server or a domain. A destination has a window of items on the wire, and takes from its ready
+lanes in turn, so that one busy conversation does not hold up the others.
+
+    put ──► lane ──► destination.ready ──► deliver ──┬─► sent / delivered ──► settled
+             ▲                                       ├─► failed, for good ──► settled
+             └───── back to its place, by id ◄───────┴─► failed, try again
+
+When a destination is unreachable everything for it waits, without a timer of its own: after a back-off
+(doubling from 1 s to 60 s, with jitter so that many do not come back at once) a single item goes first,
+and only its success opens the window again. A network that notices earlier that a link is up says so with
+`reachable`. A recipient that is busy holds up only its own lane.
+
+What is tried again returns to its place in the lane, so a conversation keeps its order over any number of
+outages. Nothing is tried for ever: an item that has expired is settled as such, found by a sweep over the
+waiting lanes every few seconds, which costs something only while there is an outage.
+
+One timer serves all of this. Everything happens on the event loop's thread.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from typing import Protocol
+
+import structlog
+
+from rialto.core.adapt import adapt
+from rialto.core.network import Inbound, Network, Outcome, Peer
+from rialto.core.trail import Event, Stop
+from rialto.model.errors import DeliveryError, Expired, Reason, Refused, Unreachable
+from rialto.model.message import Content, Message
+
+BACK_OFF_FIRST_S = 1.0
+BACK_OFF_MOST_S = 60.0
+SWEEP_EVERY_S = 5.0
+KEPT_ATTEMPTS = 8
+"""So many failed attempts are written into the trail; later ones only when their number is a power of two."""
+
+_log = structlog.get_logger(__name__)
+
+
+class Timer(Protocol):
+    """What `call_at` of an event loop returns."""
+
+    def cancel(self) -> None:
+        """Do not call."""
+
+
+class Item:
+    """One message or report on its way out; to the network it is the `Delivery`."""
+
+    __slots__ = (
+        "about", "alternatives", "attempt", "content", "domain", "events", "expires_at", "fidelity", "id",
+        "inbound", "lane", "on_wire", "origin_peer", "part_count", "parts", "peer", "queue", "received_at", "size_bytes",
+        "stable_key", "uncertain", "whole", "written",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        content: Content,
+        *,
+        peers: tuple[Peer, ...],
+        origin_peer: str,
+        size_bytes: int,
+        expires_at: float,
+        stable_key: bytes | None = None,
+        inbound: Inbound | None = None,
+        attempt: int = 0,
+    ) -> None:
+        self.id = content.id
+        self.whole = content
+        self.content = content
+        self.peer = peers[0]
+        self.alternatives = peers[1:]
+        self.domain = content.recipient.domain
+        self.origin_peer = origin_peer
+        self.received_at = content.received_at
+        self.expires_at = expires_at
+        self.size_bytes = size_bytes
+        self.stable_key = stable_key
+        self.inbound = inbound
+        self.attempt = attempt
+        self.events: list[Event] = []
+        self.parts: tuple[Content, ...] = ()
+        """What is still to be put on the wire, oldest first; empty before it was adapted."""
+        self.part_count = 0
+        self.fidelity: tuple[str, ...] = ()
+        self.on_wire = False
+        self.written = False
+        """It is on disk."""
+        self.uncertain = False
+        """It has been on the wire, and may have arrived."""
+        self.lane: Lane | None = None
+        self.queue: Queue | None = None
+
+    def sent(self) -> None:
+        """See `Delivery`."""
+        if self.on_wire and self.queue is not None:
+            self.queue._succeeded(self, Outcome.SENT, "")
+
+    def delivered(self, detail: str = "") -> None:
+        """See `Delivery`."""
+        if self.on_wire and self.queue is not None:
+            self.queue._succeeded(self, Outcome.DELIVERED, detail)
+
+    def failed(self, error: DeliveryError) -> None:
+        """See `Delivery`."""
+        if self.on_wire and self.queue is not None:
+            self.queue._failed(self, error)
+
+
+class Lane:
+    """What waits for one recipient, oldest first."""
+
+    __slots__ = ("blocked_until", "destination", "in_flight", "key", "listed", "waiting")
+
+    def __init__(self, key: tuple[str, str, str], destination: Destination) -> None:
+        self.key = key
+        self.destination = destination
+        self.waiting: deque[Item] = deque()
+        self.in_flight = 0
+        self.blocked_until = 0.0
+        self.listed = False
+
+
+class Destination:
+    """What fails together, with one window and one back-off."""
+
+    __slots__ = (
+        "down_since",
+        "failures",
+        "in_flight",
+        "key",
+        "lanes",
+        "last_error",
+        "pumping",
+        "ready",
+        "retry_at",
+    )
+
+    def __init__(self, key: tuple[str, str]) -> None:
+        self.key = key
+        self.ready: deque[Lane] = deque()
+        self.lanes = 0
+        self.in_flight = 0
+        self.failures = 0
+        self.retry_at = 0.0
+        self.down_since = 0.0
+        self.last_error: DeliveryError | None = None
+        self.pumping = False
+
+
+Settled = Callable[[Item, Outcome, "DeliveryError | None"], None]
+
+
+class Queue:
+    """All items under way in one instance.
+
+    `settled(item, outcome, error)` is called once for each item that was put in. `tried(item)` is called
+    after a failed attempt, for the trail. `random()` gives the jitter, in [0, 1).
+    """
+
+    def __init__(
+        self,
+        *,
+        settled: Settled,
+        tried: Callable[[Item, DeliveryError], None],
+        clock: Callable[[], float],
+        call_later: Callable[[float, Callable[[], None]], Timer],
+        random: Callable[[], float],
+    ) -> None:
+        self.networks: Mapping[str, Network] = {}
+        self._settled = settled
+        self._tried = tried
+        self._clock = clock
+        self._call_later = call_later
+        self._random = random
+        self._lanes: dict[tuple[str, str, str], Lane] = {}
+        self._destinations: dict[tuple[str, str], Destination] = {}
+        self._alarms: list[tuple[float, int, Lane | Destination]] = []
+        self._alarm_number = 0
+        self._timer: Timer | None = None
+        self._timer_at = 0.0
+        self._next_sweep = 0.0
+        self._holding = False
+        self.count = 0
+        """Items under way."""
+        self.size_bytes = 0
+        """The size of their contents."""
+
+    # -- from the hub ----------------------------------------------------------------------------------
+
+    def lane_length(self, peer: Peer, content: Content) -> int:
+        """How many items wait for the recipient of this one."""
+        lane = self._lanes.get((peer.name, content.recipient.local, content.recipient.domain))
+        return len(lane.waiting) + lane.in_flight if lane is not None else 0
+
+    def put(self, item: Item) -> None:
+        """Deliver this item, after all that was put in before for the same recipient."""
+        item.queue = self
+        self.count += 1
+        self.size_bytes += item.size_bytes
+        self._enter(item)
+        if self._timer is None:
+            self._arm()
+
+    def hold(self) -> None:
+        """Begin nothing more: the process is about to stop."""
+        self._holding = True
+
+    def release(self) -> None:
+        """Begin (again) to deliver."""
+        self._holding = False
+        for destination in list(self._destinations.values()):
+            self._pump(destination)
+
+    def in_flight(self) -> int:
+        """How many items are on the wire."""
+        return sum(destination.in_flight for destination in self._destinations.values())
+
+    def reachable(self, destination: str, network: str) -> None:
+        """A link to that destination is up: what waits for it may go."""
+        known = self._destinations.get((network, destination))
+        if known is not None and known.failures:
+            known.failures = 0
+            known.retry_at = 0.0
+            self._pump(known)
+
+    def withdraw(self, item: Item) -> bool:
+        """Take an item out that is not on the wire; False when it is."""
+        lane = item.lane
+        if item.on_wire or lane is None:
+            return False
+        lane.waiting.remove(item)
+        self._leave(item, lane)
+        return True
+
+    def wake(self, lane: Lane) -> None:
+        """Try what waits in this lane now, whatever the back-off says."""
+        lane.destination.retry_at = 0.0
+        self._list(lane)
+        self._pump(lane.destination)
+
+    def outages(self) -> Iterator[tuple[str, str, float, float, str]]:
+        """(network, destination, down since, next attempt, last error) of what cannot be reached."""
+        for (network, name), destination in self._destinations.items():
+            if destination.failures and destination.last_error is not None:
+                error = destination.last_error
+                yield network, name, destination.down_since, destination.retry_at, error.text or error.detail
+
+    # -- lanes and destinations ------------------------------------------------------------------------
+
+    def _enter(self, item: Item) -> None:
+        """Into its lane, at the place that its id gives it."""
+        recipient = item.whole.recipient
+        key = (item.peer.name, recipient.local, recipient.domain)
+        lane = self._lanes.get(key)
+        if lane is None:
+            lane = self._lanes[key] = Lane(key, self._destination(item))
+            lane.destination.lanes += 1
+        item.lane = lane
+        waiting = lane.waiting
+        if not waiting or waiting[-1].id < item.id:
+            waiting.append(item)
+        else:
+            place = next(index for index, other in enumerate(waiting) if other.id > item.id)
+            waiting.insert(place, item)
+        self._list(lane)
+        self._pump(lane.destination)
+
+    def _destination(self, item: Item) -> Destination:
+        network = self.networks[item.peer.network]
+        key = (network.name, network.destination(item.peer, item.domain))
+        destination = self._destinations.get(key)
+        if destination is None:
+            destination = self._destinations[key] = Destination(key)
+        return destination
+
+    def _list(self, lane: Lane) -> None:
+        """Among the ready lanes of its destination, if it is ready."""
+        if lane.listed or not lane.waiting:
+            return
+        if lane.in_flight >= lane.waiting[0].peer.features.in_flight_per_recipient:
+            return
+        if lane.blocked_until and lane.blocked_until > self._clock():
+            return
+        lane.listed = True
+        lane.destination.ready.append(lane)
+
+    def _pump(self, destination: Destination) -> None:
+        """Put on the wire whatever may go."""
+        if destination.pumping or self._holding:
+            return
+        if destination.retry_at and destination.retry_at > self._clock():
+            return
+        destination.pumping = True
+        try:
+            while destination.ready:
+                lane = destination.ready[0]
+                if not lane.waiting:  # its items were dropped, or have expired
+                    destination.ready.popleft().listed = False
+                    self._forget_if_idle(lane)
+                    continue
+                window = 1 if destination.failures else lane.waiting[0].peer.features.in_flight
+                if destination.in_flight >= window or (
+                    destination.retry_at and destination.retry_at > self._clock()
+                ):
+                    break
+                destination.ready.popleft()
+                lane.listed = False
+                item = lane.waiting.popleft()
+                lane.in_flight += 1
+                destination.in_flight += 1
+                self._list(lane)
+                self._start(item)
+        finally:
+            destination.pumping = False
+
+    def _start(self, item: Item) -> None:
+        item.on_wire = True
+        if item.expires_at <= self._clock():
+            self._failed(item, Expired(Reason.EXPIRED, "it waited too long"))
+            return
+        network = self.networks[item.peer.network]
+        if not item.parts:
+            try:
+                if isinstance(item.whole, Message):
+                    item.parts, item.fidelity = adapt(
+                        item.whole, item.peer.features, lambda message: network.measure(message, item.peer)
+                    )
+                    if item.fidelity:
+                        item.events.append(Event(self._clock(), Stop.ADAPTED, "; ".join(item.fidelity)))
+                else:
+                    item.parts = (item.whole,)
+            except DeliveryError as error:
+                self._failed(item, error)
+                return
+            except Exception:
+                _log.exception("could not be adapted", message=item.id)
+                self._failed(item, Refused(Reason.INTERNAL, "the gateway could not translate the message"))
+                return
+        item.part_count = item.part_count or len(item.parts)
+        self._hand_over(item)
+
+    def _hand_over(self, item: Item) -> None:
+        item.content = item.parts[0]
+        try:
+            self.networks[item.peer.network].deliver(item)
+        except Exception:
+            _log.exception("could not be handed over", message=item.id, network=item.peer.network)
+            item.failed(Refused(Reason.INTERNAL, "the gateway failed", certain=False))
+
+    # -- what the network answers ----------------------------------------------------------------------
+
+    def _succeeded(self, item: Item, outcome: Outcome, detail: str) -> None:
+        lane = item.lane
+        if lane is None:
+            return
+        destination = lane.destination
+        if destination.failures:
+            destination.failures = 0
+            destination.retry_at = 0.0
+            destination.last_error = None
+        if len(item.parts) > 1:
+            item.parts = item.parts[1:]
+            self._hand_over(item)
+            return
+        stop = Stop.SENT if outcome is Outcome.SENT else Stop.DELIVERED
+        item.events.append(
+            Event(self._clock(), stop, detail, {"attempt": item.attempt} if item.attempt else {})
+        )
+        self._off_wire(item, lane)
+        self._leave(item, lane)
+        self._settled(item, outcome, None)
+        self._list(lane)
+        self._pump(destination)
+
+    def _failed(self, item: Item, error: DeliveryError) -> None:
+        lane = item.lane
+        if lane is None:
+            return
+        now = self._clock()
+        destination = lane.destination
+        self._off_wire(item, lane)
+        item.uncertain = item.uncertain or not error.certain
+        if error.retry and now < item.expires_at:
+            item.attempt += 1
+            if isinstance(error, Unreachable):
+                self._down(destination, error, now)
+            else:
+                lane.blocked_until = now + (error.retry_after_s or self._back_off(item.attempt))
+                self._alarm(lane.blocked_until, lane)
+            if item.attempt <= KEPT_ATTEMPTS or not item.attempt & (item.attempt - 1):
+                item.events.append(
+                    Event(
+                        now,
+                        Stop.TRIED,
+                        error.text or error.detail,
+                        {"attempt": item.attempt - 1, "reason": error.reason},
+                    )
+                )
+                self._tried(item, error)
+            self._enter(item)
+            return
+        if error.reason is Reason.DOMAIN_NOT_FOUND and item.alternatives:
+            # RFC 7247 section 5: the other protocol is asked when the first has no such domain.
+            item.events.append(
+                Event(now, Stop.ROUTED, f"{item.peer.name}: {error.text}; now {item.alternatives[0].name}")
+            )
+            self._forget_if_idle(lane)
+            item.peer, item.alternatives, item.parts = item.alternatives[0], item.alternatives[1:], ()
+            self._enter(item)
+            return
+        if error.retry:
+            error = Expired(Reason.EXPIRED, f"given up: {error.text or error.detail}", detail=error.detail)
+        self._give_up(item, lane, error)
+        self._list(lane)
+        self._pump(destination)
+
+    def _give_up(self, item: Item, lane: Lane, error: DeliveryError) -> None:
+        error.certain = error.certain and not item.uncertain
+        item.events.append(
+            Event(
+                self._clock(),
+                Stop.FAILED,
+                error.text or error.detail,
+                {"reason": error.reason, "certain": error.certain, "detail": error.detail},
+            )
+        )
+        self._leave(item, lane)
+        self._settled(item, Outcome.FAILED, error)
+
+    def _off_wire(self, item: Item, lane: Lane) -> None:
+        item.on_wire = False
+        lane.in_flight -= 1
+        lane.destination.in_flight -= 1
+
+    def _leave(self, item: Item, lane: Lane) -> None:
+        """Out of the queue altogether."""
+        item.lane = None
+        self.count -= 1
+        self.size_bytes -= item.size_bytes
+        self._forget_if_idle(lane)
+
+    def _forget_if_idle(self, lane: Lane) -> None:
+        if lane.waiting or lane.in_flight or self._lanes.get(lane.key) is not lane:
+            return
+        if lane.blocked_until > self._clock():
+            return  # a recipient that asked us to wait is remembered until then
+        del self._lanes[lane.key]
+        destination = lane.destination
+        destination.lanes -= 1
+        if not destination.lanes and not destination.failures:
+            self._destinations.pop(destination.key, None)
+
+    # -- outages and time ------------------------------------------------------------------------------
+
+    def _down(self, destination: Destination, error: Unreachable, now: float) -> None:
+        destination.last_error = error
+        if destination.retry_at > now:
+            return  # another item of the same window has failed: one outage is counted once
+        if not destination.failures:
+            destination.down_since = now
+        destination.failures += 1
+        destination.retry_at = now + (error.retry_after_s or self._back_off(destination.failures))
+        self._alarm(destination.retry_at, destination)
+
+    def _back_off(self, failures: int) -> float:
+        longest_s = min(BACK_OFF_MOST_S, BACK_OFF_FIRST_S * 2.0 ** min(failures - 1, 16))
+        return longest_s * (0.75 + self._random() / 2)
+
+    def _alarm(self, at: float, what: Lane | Destination) -> None:
+        self._alarm_number += 1
+        heapq.heappush(self._alarms, (at, self._alarm_number, what))
+        self._arm()
+
+    def _arm(self) -> None:
+        if not self._next_sweep:
+            self._next_sweep = self._clock() + SWEEP_EVERY_S
+        if self._alarms:
+            at = min(self._alarms[0][0], self._next_sweep)
+        elif self.count:
+            at = self._next_sweep
+        else:
+            return
+        if self._timer is not None:
+            if self._timer_at <= at:
+                return
+            self._timer.cancel()
+        self._timer_at = at
+        self._timer = self._call_later(max(0.0, at - self._clock()), self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        now = self._clock()
+        if now >= self._next_sweep:
+            self._sweep(now)
+            self._next_sweep = now + SWEEP_EVERY_S
+        while self._alarms and self._alarms[0][0] <= now:
+            what = heapq.heappop(self._alarms)[2]
+            if isinstance(what, Lane):
+                self._list(what)
+                self._forget_if_idle(what)
+                self._pump(what.destination)
+            else:
+                self._pump(what)
+        self._arm()
+
+    def _sweep(self, now: float) -> None:
+        """Settle what has waited too long."""
+        for lane in list(self._lanes.values()):
+            for item in [item for item in lane.waiting if item.expires_at <= now]:
+                lane.waiting.remove(item)
+                why = lane.destination.last_error
+                text = "it waited too long" + (f": {why.text or why.detail}" if why is not None else "")
+                self._give_up(item, lane, Expired(Reason.EXPIRED, text))

@@ -1,0 +1,58 @@
+"""The trail: every stop of one message, with its time, what was decided, and why.
+
+A trail is text, one JSON array a line, so that it can be appended to in the same statement that changes the
+message's state, and read with nothing but a database shell:
+
+    [1700000000.123, "received", "from xa.example over xmpp", {"proof": "external"}]
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Any
+
+import msgspec
+
+
+class Stop(enum.StrEnum):
+    """Where a message can be."""
+
+    RECEIVED = "received"
+    DUPLICATE = "duplicate"
+    ROUTED = "routed"
+    RESUMED = "resumed"
+    """Found on disk after a restart."""
+    ADAPTED = "adapted"
+    TRIED = "tried"
+    """Put on the wire without success; another try follows."""
+    SENT = "sent"
+    DELIVERED = "delivered"
+    FAILED = "failed"
+    RETURNED = "returned"
+    """It came back after it had been sent."""
+    REPORTED = "reported"
+    DROPPED = "dropped"
+    """By the operator."""
+
+
+class Event(msgspec.Struct, frozen=True, array_like=True):
+    """One stop; `data` holds what a program may want to read (peer, attempt, fidelity, reason)."""
+
+    at: float
+    stop: Stop
+    text: str
+    data: dict[str, Any] = {}
+
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(Event)
+
+
+def encode(events: list[Event]) -> str:
+    """The lines to append."""
+    return _encoder.encode_lines(events).decode()
+
+
+def decode(trail: str) -> list[Event]:
+    """Read a whole trail."""
+    return _decoder.decode_lines(trail)
