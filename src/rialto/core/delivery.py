@@ -60,8 +60,8 @@ class Item:
 
     __slots__ = (
         "about", "alternatives", "attempt", "content", "domain", "events", "expires_at", "fidelity", "id",
-        "inbound", "lane", "on_wire", "origin_peer", "part_count", "parts", "peer", "queue", "received_at", "size_bytes",
-        "stable_key", "uncertain", "whole", "written",
+        "inbound", "lane", "on_wire", "origin_peer", "part_count", "parts", "peer", "queue", "received_at",
+        "size_bytes", "stable_key", "uncertain", "whole", "written",
     )  # fmt: skip
 
     def __init__(
@@ -192,6 +192,7 @@ class Queue:
         self._timer_at = 0.0
         self._next_sweep = 0.0
         self._holding = False
+        self._quiet: Callable[[], None] | None = None
         self.count = 0
         """Items under way."""
         self.size_bytes = 0
@@ -213,13 +214,16 @@ class Queue:
         if self._timer is None:
             self._arm()
 
-    def hold(self) -> None:
-        """Begin nothing more: the process is about to stop."""
+    def hold(self, quiet: Callable[[], None] | None = None) -> None:
+        """Begin nothing more; `quiet` is called once nothing is on the wire."""
         self._holding = True
+        self._quiet = quiet
+        self._see_if_quiet()
 
     def release(self) -> None:
         """Begin (again) to deliver."""
         self._holding = False
+        self._quiet = None
         for destination in list(self._destinations.values()):
             self._pump(destination)
 
@@ -443,6 +447,13 @@ class Queue:
         item.on_wire = False
         lane.in_flight -= 1
         lane.destination.in_flight -= 1
+        if self._holding:
+            self._see_if_quiet()
+
+    def _see_if_quiet(self) -> None:
+        if self._quiet is not None and not self.in_flight():
+            self._quiet()
+            self._quiet = None
 
     def _leave(self, item: Item, lane: Lane) -> None:
         """Out of the queue altogether."""

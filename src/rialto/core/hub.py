@@ -2,8 +2,8 @@
 
 What happens to a message here, in order:
 
-1. `accept`: known already (a retransmission)? allowed (`policy`)? where to (`routing`)? is there room? A no is
-   raised, and the network says it in its sender's words. Nothing has been kept.
+1. `accept`: known already (a retransmission)? allowed (`policy`)? where to (`routing`)? is there room?
+   A no is raised, and the network says it in its sender's words. Nothing has been kept.
 2. The message goes to the store, and from its commit on it is ours: `inbound.stored()`.
 3. The queue (`delivery`) gives it to the network it goes to, as often as it takes.
 4. Its outcome goes to the store together with its usage. Whoever still waits for the answer hears it; if
@@ -20,6 +20,7 @@ it is told, so that it is told once.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import random
 from collections.abc import Callable, Iterable, Mapping
@@ -35,7 +36,7 @@ from rialto.core.memory import Memory
 from rialto.core.metrics import Metrics
 from rialto.core.network import Inbound, Network, Origin, Outcome, Peer
 from rialto.core.policy import Facts, decide
-from rialto.core.recent import Recent
+from rialto.core.recent import Known, Recent
 from rialto.core.routing import Routes
 from rialto.core.settings import QueueSettings
 from rialto.core.trail import Event, Stop
@@ -125,11 +126,11 @@ class Hub:
 
     async def stop(self, grace_s: float) -> None:
         """Put nothing more on the wire, wait for the answers that are due, write everything down."""
-        self.queue.hold()
-        loop = asyncio.get_running_loop()
-        end = loop.time() + grace_s
-        while self.queue.in_flight() and loop.time() < end:
-            await asyncio.sleep(0.02)
+        quiet = asyncio.Event()
+        self.queue.hold(quiet.set)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(grace_s):
+                await quiet.wait()
         await self.store.writer.flush()
 
     async def close(self) -> None:
@@ -321,9 +322,7 @@ class Hub:
             inbound.stored()
         self.queue.put(item)
 
-    def _duplicate(
-        self, known: Item | tuple[Outcome, DeliveryError | None], peer: Peer, inbound: Inbound
-    ) -> None:
+    def _duplicate(self, known: Known, peer: Peer, inbound: Inbound) -> None:
         """Answer for the message that this one repeats."""
         self.count("duplicates", peer.name)
         if isinstance(known, tuple):
@@ -340,9 +339,8 @@ class Hub:
     def _on_tried(self, item: Item, error: DeliveryError) -> None:
         self.count("retries", item.peer.name, error.reason)
         events, item.events = item.events, []
-        self._write(
-            [(units.NOTE, (item.peer.network, item.peer.name, item.attempt, trail.encode(events), item.id))]
-        )
+        note = (item.peer.network, item.peer.name, item.attempt, trail.encode(events), item.id)
+        self._write([(units.NOTE, note)])
 
     def _on_settled(self, item: Item, outcome: Outcome, error: DeliveryError | None) -> None:
         self._settle(item, outcome.value, error)
@@ -413,7 +411,7 @@ class Hub:
             report, peers=home, origin_peer="", size_bytes=len(data), expires_at=now + self.settings.max_age_s
         )
         events = [
-            Event(now, Stop.REPORTED, f"to {report.recipient} over {item.peer.name}", {"about": content.id})
+            Event(now, Stop.REPORTED, f"to {report.recipient} by {item.peer.name}", {"about": content.id})
         ]
         self.count("reports", item.peer.name)
         self._live[item.id] = item
@@ -485,9 +483,8 @@ class Hub:
             elif state in ("sent", "delivered"):
                 self._recent.put(key, (Outcome(state), None))
             else:
-                self._recent.put(
-                    key, (Outcome.FAILED, Refused(Reason.OTHER, "the message had failed before"))
-                )
+                error = Refused(Reason.OTHER, "the message had failed before")
+                self._recent.put(key, (Outcome.FAILED, error))
         for item in known.values():
             self.queue.put(item)
         if known:
@@ -547,7 +544,8 @@ class Chorus:
 
     def settled(self, outcome: Outcome, error: DeliveryError | None) -> bool:
         """See `Inbound`."""
-        return any([member.settled(outcome, error) for member in self._members])
+        told = [member.settled(outcome, error) for member in self._members]  # every one of them
+        return any(told)
 
 
 def _stable_key(peer: Peer, message: Message) -> bytes | None:
@@ -563,12 +561,14 @@ def _stable_key(peer: Peer, message: Message) -> bytes | None:
 
 def _insertion(item: Item, data: bytes, events: list[Event]) -> tuple[int, units.Parameters]:
     content = item.whole
-    is_report = isinstance(content, Report)
+    if isinstance(content, Report):
+        kind, origin_id, about = "report", "", content.about
+    else:
+        kind, origin_id, about = "message", content.origin_id, ""
     return (
         units.INSERT_MESSAGE,
         (
-            item.id, "report" if is_report else "message", str(content.sender), str(content.recipient),
-            item.origin_peer, "" if is_report else content.origin_id, content.about if is_report else "",
+            item.id, kind, str(content.sender), str(content.recipient), item.origin_peer, origin_id, about,
             item.peer.network, item.peer.name, "queued", "", 1, item.attempt, item.size_bytes,
             item.received_at, item.expires_at, None, item.stable_key, data, trail.encode(events),
         ),
