@@ -279,6 +279,9 @@ class Credentials(msgspec.Struct, frozen=True):
     def __repr__(self) -> str:
         return f"Credentials({self.scheme!r}, names={[name for name, _ in self.params]})"
 
+    def __rich_repr__(self) -> list[tuple[str, object]]:
+        return [("scheme", self.scheme)]
+
 
 def parse_credentials(text: str) -> Credentials:
     """Read Authorization, Proxy-Authorization, WWW-Authenticate or Proxy-Authenticate; ValueError."""

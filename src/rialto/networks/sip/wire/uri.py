@@ -133,8 +133,13 @@ class Uri(msgspec.Struct, frozen=True, kw_only=True):
         return text
 
     def __repr__(self) -> str:
-        shown = self if self.password is None else msgspec.structs.replace(self, password="***")
-        return f"Uri({str(shown)!r})"
+        return f"Uri({self._shown()!r})"
+
+    def __rich_repr__(self) -> list[tuple[str, object]]:
+        return [("text", self._shown())]
+
+    def _shown(self) -> str:
+        return str(self if self.password is None else msgspec.structs.replace(self, password="***"))
 
 
 # RFC 3261 section 19.1.4: in one URI alone, these are never ignored.
