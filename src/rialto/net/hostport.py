@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def split_host_port(text: str, default_port: int | None = None) -> tuple[str, int]:
-    """Split `host:port`, `[v6]:port`, `host` or a bare IPv6 address. Raises `ValueError` with the expectation."""
+    """Split `host:port`, `[v6]:port`, `host` or a bare IPv6 address. Raises `ValueError`."""
     host, port_text = text.strip(), ""
     if host.startswith("["):
         host, bracket, rest = host[1:].partition("]")

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,24 +40,32 @@ class Candidate:
     direct_tls: bool = False
 
 
+_SIP_SERVICES = {"SIP+D2U": "udp", "SIP+D2T": "tcp", "SIPS+D2T": "tls"}  # RFC 3263 section 4.1
+_XMPP_PORT = 5269
+
+
 def order_srv(records: Iterable[SrvRecord], random: Callable[[], float]) -> list[SrvRecord]:
-    """By priority, and by weighted lot within one (RFC 2782); `random` gives [0, 1). Target "." is left out."""
-    raise NotImplementedError
+    """By priority, then by weighted lot (RFC 2782); `random` gives [0, 1). Target "." is left out."""
+    return _order([(record, record) for record in records if record.target], random)
 
 
 def order_naptr(records: Iterable[NaptrRecord]) -> list[NaptrRecord]:
     """By order, then preference (RFC 3403 section 4.1)."""
-    raise NotImplementedError
+    return sorted(records, key=lambda record: (record.order, record.preference))
 
 
 def sip_services(records: Iterable[NaptrRecord]) -> list[tuple[str, str]]:
-    """(transport, SRV name) of the records that RFC 3263 knows, in order; transport is `udp`, `tcp`, `tls`."""
-    raise NotImplementedError
+    """(transport, SRV name) of the records that RFC 3263 knows, in order; `udp`, `tcp` or `tls`."""
+    return [
+        (_SIP_SERVICES[record.service], record.replacement)
+        for record in order_naptr(records)
+        if record.flags == "s" and record.service in _SIP_SERVICES and record.replacement
+    ]
 
 
 def not_offered(records: Sequence[SrvRecord]) -> bool:
     """True where the one record's target is ".": the service is decidedly not available (RFC 2782)."""
-    raise NotImplementedError
+    return len(records) == 1 and not records[0].target
 
 
 def xmpp_candidates(
@@ -63,7 +74,33 @@ def xmpp_candidates(
     direct: Sequence[SrvRecord],
     random: Callable[[], float],
 ) -> list[Candidate]:
-    """The records of `_xmpp-server` and `_xmpps-server` merged as one set (XEP-0368); `domain`:5269 if there are
-    none at all (RFC 6120 section 3.2.2); empty where the domain says that it offers no XMPP.
-    """
-    raise NotImplementedError
+    """The records of `_xmpp-server` and `_xmpps-server` in one order; the domain itself where there are none.
+
+    Both sets count as one (XEP-0368 section 3). A domain without records is tried at port 5269 (RFC 6120
+    section 3.2.2); one that says "." is not: the list is empty."""
+    entries = [
+        (record, Candidate(record.target, record.port, direct_tls))
+        for records, direct_tls in ((starttls, False), (direct, True))
+        for record in records
+        if record.target
+    ]
+    if entries or not_offered(starttls):
+        return _order(entries, random)
+    return [Candidate(domain, _XMPP_PORT)]
+
+
+def _order(entries: list[tuple[SrvRecord, T]], random: Callable[[], float]) -> list[T]:
+    ordered: list[T] = []
+    # Weight 0 first, which gives it a very small chance to be drawn before the others (RFC 2782, "Weight").
+    left = sorted(entries, key=lambda entry: (entry[0].priority, entry[0].weight > 0))
+    while left:
+        group = [entry for entry in left if entry[0].priority == left[0][0].priority]
+        drawn = int(random() * (sum(record.weight for record, _ in group) + 1))
+        running = 0
+        for entry in group:
+            running += entry[0].weight
+            if running >= drawn:
+                break
+        ordered.append(entry[1])
+        left.remove(entry)
+    return ordered

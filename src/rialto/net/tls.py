@@ -1,9 +1,8 @@
-"""TLS as a machine around a machine: ciphertext in, plaintext out, and a handshake that judges nobody.
+"""TLS: our own certificates, and which is shown to whom (the channel itself: `rialto.net.channel`).
 
-Every certificate gets through the handshake (self-signed, expired, made for servers only, none at all); what
-it is worth is decided afterwards, by `rialto.net.certificates`, because only then is it known whom the peer
-says it is, and whether dialback, a pin or DANE can speak for it.
-"""
+Files are read at the start and at `reload()`; a file that cannot be used changes nothing. Each certificate
+has one OpenSSL context for each role, because a context is what OpenSSL changes when it hears the server's
+name."""
 
 from __future__ import annotations
 
@@ -11,97 +10,191 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from OpenSSL import SSL
 
-@dataclass(frozen=True, slots=True)
-class HandshakeDone:
-    """The channel is private; nothing has been said about who is at its other end.
+from rialto.model.errors import ConfigError, LocalProtocolError
+from rialto.net.certificates import describe
+from rialto.net.channel import (
+    HandshakeDone,
+    HandshakeFailed,
+    NoCommonProtocol,
+    TlsClosed,
+    TlsEvent,
+    TlsMachine,
+)
+from rialto.net.names import to_a_labels, wildcard_match
 
-    `chain`: the peer's certificates, DER, its own first; empty if it showed none. `alpn`: what was agreed, or None.
-    `version`: "TLSv1.3"; `cipher`: OpenSSL's name; `sni`: the server name that was asked for, or None.
-    `exporter`: the tls-exporter channel binding (RFC 9266), None below TLS 1.3.
-    `server_end_point`: the tls-server-end-point channel binding (RFC 5929), None where undefined.
-    """
+__all__ = [
+    "CertificateStore",
+    "HandshakeDone",
+    "HandshakeFailed",
+    "KeyPair",
+    "TlsClosed",
+    "TlsEvent",
+    "TlsMachine",
+]
 
-    chain: tuple[bytes, ...]
-    alpn: str | None
-    version: str
-    cipher: str
-    sni: str | None
-    exporter: bytes | None
-    server_end_point: bytes | None
-
-
-@dataclass(frozen=True, slots=True)
-class HandshakeFailed:
-    """No channel: `reason` is OpenSSL's, in words. What must still be sent (an alert) is in `data_to_send`."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class TlsClosed:
-    """The peer ended the channel; `clean` is False where it broke off without saying so (truncation)."""
-
-    clean: bool
-
-
-TlsEvent = HandshakeDone | HandshakeFailed | TlsClosed
-
-
-class TlsMachine:
-    """One end of one TLS channel; made by `CertificateStore.client` and `.server`."""
-
-    def receive_data(self, data: bytes, now: float) -> None:
-        """Take ciphertext."""
-        raise NotImplementedError
-
-    def next_event(self) -> TlsEvent | None:
-        """The next thing that happened to the channel."""
-        raise NotImplementedError
-
-    def plaintext(self) -> bytes:
-        """What the peer said since the last call."""
-        raise NotImplementedError
-
-    def send(self, plaintext: bytes) -> None:
-        """Say something; before the handshake is done it waits."""
-        raise NotImplementedError
-
-    def data_to_send(self) -> bytes:
-        """Ciphertext that must be written now."""
-        raise NotImplementedError
-
-    def close(self) -> None:
-        """Say goodbye (close_notify)."""
-        raise NotImplementedError
+# RFC 9325 section 4.2: forward secrecy and AEAD; TLS 1.3 has nothing else.
+_TLS12_CIPHERS = b"ECDHE+AESGCM:ECDHE+CHACHA20"
 
 
 @dataclass(frozen=True, slots=True)
 class KeyPair:
-    """A certificate chain and its private key, both PEM files."""
+    """A certificate chain (leaf first) and its private key, both PEM files."""
 
     certificate: Path
     key: Path
 
 
+@dataclass(frozen=True, slots=True)
+class _Identity:
+    """One certificate, loaded: the names it is for, and its contexts."""
+
+    names: frozenset[str]
+    client: SSL.Context
+    server: SSL.Context
+
+
 class CertificateStore:
-    """Our own certificates: which is shown is chosen by the domain that is asked for."""
+    """Our own certificates: which is shown is chosen by the domain that is asked for.
 
-    def __init__(self, pairs: Sequence[KeyPair], *, ca_file: Path | None = None) -> None:
+    With several for one domain, the first is taken; for a domain that none was made for, the first of all.
+    """
+
+    def __init__(self, pairs: Sequence[KeyPair] = ()) -> None:
         """Read all files. Raises `ConfigError` for one that cannot be used."""
-        raise NotImplementedError
+        self._pairs = tuple(pairs)
+        self._anonymous = _context()
+        self._identities: tuple[_Identity, ...] = ()
+        self.reload()
 
-    def reload(self) -> None:
-        """Read the files again; on `ConfigError` everything stays as it was. Open channels are untouched."""
-        raise NotImplementedError
+    def __bool__(self) -> bool:
+        """True if there is a certificate to show, without which there are no TLS servers."""
+        return bool(self._identities)
+
+    @property
+    def pairs(self) -> tuple[KeyPair, ...]:
+        """The files, as given."""
+        return self._pairs
+
+    def reload(self, pairs: Sequence[KeyPair] | None = None) -> None:
+        """Read the files again (or others); on `ConfigError` all stays. Open channels are untouched."""
+        wanted = self._pairs if pairs is None else tuple(pairs)
+        identities = tuple(self._load(pair) for pair in wanted)
+        self._pairs, self._identities = wanted, identities
+
+    def covers(self, domain: str) -> bool:
+        """True if one of the certificates was made for the domain."""
+        return self._find(domain) is not None
 
     def client(
         self, server_name: str, *, own_domain: str | None = None, alpn: Sequence[str] = ()
     ) -> TlsMachine:
-        """The side that connects: asks for `server_name` by SNI, and shows the certificate for `own_domain`."""
-        raise NotImplementedError
+        """The side that connects: asks for `server_name` by SNI (none for an IP address), and shows the
+        certificate for `own_domain` if the peer wants one. ALPN as in `xmpp-server`, `sip`."""
+        identity = self._choose(own_domain)
+        context = self._anonymous if identity is None else identity.client
+        return TlsMachine(context, server_name=to_a_labels(server_name), alpn=alpn)
 
     def server(self, *, domain: str | None = None, alpn: Sequence[str] = ()) -> TlsMachine:
         """The side that was connected to: shows the certificate for the SNI, else for `domain` (a stream's
-        `to`), else the first; asks the peer for its own."""
-        raise NotImplementedError
+        `to`), else the first; asks the peer for its own. A client that offers only other ALPNs is refused.
+
+        Raises `LocalProtocolError` where there is no certificate at all.
+        """
+        identity = self._choose(domain)
+        if identity is None:
+            raise LocalProtocolError("a TLS server needs a certificate")
+        return TlsMachine(identity.server, alpn=alpn)
+
+    def _choose(self, domain: str | None) -> _Identity | None:
+        found = None if domain is None else self._find(domain)
+        if found is None and self._identities:
+            return self._identities[0]
+        return found
+
+    def _find(self, domain: str) -> _Identity | None:
+        try:
+            name = to_a_labels(domain)
+        except ValueError:
+            return None
+        for exact in (True, False):
+            for identity in self._identities:
+                if name in identity.names if exact else wildcard_match(identity.names, name):
+                    return identity
+        return None
+
+    def _load(self, pair: KeyPair) -> _Identity:
+        for path in (pair.certificate, pair.key):
+            if not path.is_file():
+                raise ConfigError("tls.certificates", f"a PEM file at {path}", "check the path")
+        try:
+            known = describe(pair.certificate.read_bytes()).identities
+            client, server = _context(pair), _context(pair)
+        except OSError as error:
+            raise ConfigError(
+                "tls.certificates",
+                f"a readable PEM file at {error.filename}",
+                f"let this user read it ({error.strerror})",
+            ) from error
+        except (SSL.Error, ValueError) as error:
+            raise ConfigError(
+                "tls.certificates",
+                f"a PEM certificate chain in {pair.certificate} and its own private key, without a passphrase, "
+                f"in {pair.key}",
+                f"openssl says: {error}",
+            ) from error
+        server.set_tlsext_servername_callback(self._on_server_name)
+        server.set_alpn_select_callback(_choose_alpn)
+        names = {*known.dns, *known.xmpp, *(name.partition(".")[2] for name in known.srv)}
+        names.update(host for uri in known.uri if (host := uri.partition(":")[2]) and "@" not in host)
+        return _Identity(frozenset(names), client, server)
+
+    def _on_server_name(self, connection: SSL.Connection) -> None:
+        name = connection.get_servername()
+        identity = self._find(name.decode("latin-1")) if name else None
+        if identity is not None:
+            connection.set_context(identity.server)
+
+
+def _context(pair: KeyPair | None = None) -> SSL.Context:
+    context = SSL.Context(SSL.TLS_METHOD)
+    context.set_min_proto_version(SSL.TLS1_2_VERSION)  # RFC 9325 section 3.1.1, RFC 8996
+    context.set_cipher_list(_TLS12_CIPHERS)
+    context.set_options(
+        SSL.OP_NO_COMPRESSION  # RFC 7590 section 3.3
+        | SSL.OP_NO_RENEGOTIATION
+        | SSL.OP_NO_TICKET
+        | SSL.OP_CIPHER_SERVER_PREFERENCE
+    )
+    context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+    context.set_session_id(b"rialto")
+    context.set_mode(SSL.MODE_RELEASE_BUFFERS)  # idle links give their 34 kB of buffers back
+    # The peer's certificate is asked for, and let through whatever it is: see the top of
+    # `rialto.net.channel`.
+    context.set_verify(SSL.VERIFY_PEER, lambda *_: True)
+    if pair is not None:
+        context.set_passwd_cb(_no_passphrase)
+        context.use_certificate_chain_file(str(pair.certificate))
+        context.use_privatekey_file(str(pair.key))
+        context.check_privatekey()
+    return context
+
+
+def _no_passphrase(*_: object) -> bytes:
+    """A server must start without somebody at the keyboard (OpenSSL would ask on the terminal)."""
+    return b""
+
+
+def _choose_alpn(connection: SSL.Connection, offered: list[bytes]) -> bytes:
+    """The first of ours that the client offers; RFC 7301 section 3.2: none in common ends the handshake."""
+    machine = connection.get_app_data()
+    assert isinstance(machine, TlsMachine)
+    for protocol in machine.alpn:
+        if protocol in offered:
+            return protocol
+    if not machine.alpn:
+        return SSL.NO_OVERLAPPING_PROTOCOLS  # type: ignore[return-value]  # we never spoke of ALPN: ignore it
+    raise NoCommonProtocol(
+        "the client offers other protocols only: " + ", ".join(name.decode("latin-1") for name in offered[:8])
+    )
