@@ -21,7 +21,6 @@ def words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-
 # RFC 3261 section 20 and the extensions that a gateway for messages and presence meets.
 _NAMES: Final = words("""
     Accept Accept-Contact Accept-Encoding Accept-Language Alert-Info Allow Allow-Events Authentication-Info
@@ -168,9 +167,7 @@ def parse_params(text: str) -> Params:
 def write_params(params: Iterable[tuple[str, str | None]]) -> str:
     """Write header parameters, quoting the values that need it."""
     return "".join(
-        f";{name}"
-        if value is None
-        else f";{name}={value if _PLAIN_VALUE.fullmatch(value) else quote(value)}"
+        f";{name}" if value is None else f";{name}={value if _PLAIN_VALUE.fullmatch(value) else quote(value)}"
         for name, value in params
     )
 

@@ -139,14 +139,15 @@ def _parse_start_line(line: str) -> tuple[Request | Response | None, BadMessage 
     return request, None
 
 
-def _parse_status_line(line: str) -> tuple[Response | None, BadMessage | None]:
+def _parse_status_line(line: str) -> tuple[Response, BadMessage | None]:
+    """A response, with status 0 if there is none that can be used."""
     version, _, rest = line.partition(" ")
     # RFC 4475 section 3.1.1.13: the space after the code may be all there is, or not even that.
     code, _, reason = rest.partition(" ")
     if version.upper() != "SIP/2.0":
-        return None, BadMessage(505, "Version Not Supported")
+        return Response(0, reason), BadMessage(505, "Version Not Supported")
     if len(code) != 3 or not (code.isascii() and code.isdigit()) or not "100" <= code <= "699":
-        return None, BadMessage(400, "Malformed Status Line")  # RFC 4475 section 3.1.2.19
+        return Response(0, reason), BadMessage(400, "Malformed Status Line")  # RFC 4475 section 3.1.2.19
     return Response(int(code), reason), None
 
 
