@@ -1,0 +1,158 @@
+"""Kamailio: registrar and proxy of sip.example, which sends the XMPP domains to the gateway."""
+
+import re
+import socket
+from pathlib import Path
+from typing import Literal
+
+from . import addresses
+from .certificates import Certificate
+from .program import Program
+
+Transport = Literal["udp", "tcp", "tls"]
+
+CONFIG = """\
+#!KAMAILIO
+debug=2
+log_stderror=yes
+fork=yes
+children=2
+tcp_children=2
+enable_tls=yes
+auto_aliases=no
+alias="sip.example"
+alias="proxy.sip.example"
+listen=udp:{host}:5060
+listen=tcp:{host}:5060
+listen=tls:{host}:5061
+tcp_connection_lifetime=3605
+tcp_reuse_port=yes
+mpath="{modules}/"
+loadmodule "tls.so"
+loadmodule "kex.so"
+loadmodule "tm.so"
+loadmodule "tmx.so"
+loadmodule "sl.so"
+loadmodule "rr.so"
+loadmodule "pv.so"
+loadmodule "maxfwd.so"
+loadmodule "textops.so"
+loadmodule "siputils.so"
+loadmodule "xlog.so"
+loadmodule "sanity.so"
+loadmodule "usrloc.so"
+loadmodule "registrar.so"
+loadmodule "auth.so"
+modparam("tls", "config", "{folder}/tls.cfg")
+modparam("usrloc", "db_mode", 0)
+modparam("registrar", "method_filtering", 0)
+
+request_route {{
+  xlog("L_INFO", "TRACE $pr $si:$sp $rm $ru from=$fu\\n");
+  if (!mf_process_maxfwd_header("10")) {{ sl_send_reply("483", "Too Many Hops"); exit; }}
+  if (!sanity_check("17895", "7")) {{ exit; }}
+  if (is_method("CANCEL")) {{ if (t_check_trans()) t_relay(); exit; }}
+  if (!is_method("ACK")) {{ if (t_precheck_trans()) {{ t_check_trans(); exit; }} t_check_trans(); }}
+  # Our own users prove who they are, whatever they send; the gateway never speaks in their name.
+  if (is_method("REGISTER") || from_uri==myself) {{
+    if (!pv_auth_check("sip.example", "pw", "0", "1")) {{ auth_challenge("sip.example", "0"); exit; }}
+    if (!is_method("REGISTER")) consume_credentials();
+  }}
+  if (is_method("REGISTER")) {{ if (!save("location")) sl_reply_error(); exit; }}
+  if (is_method("OPTIONS") && uri==myself && $rU==$null) {{ sl_send_reply("200", "OK"); exit; }}
+  if (uri!=myself && $rd=~"^x[ab]\\.example$") {{
+    $du = "{gateway}";
+    if (!t_relay()) sl_reply_error();
+    exit;
+  }}
+  if (uri!=myself) {{ sl_send_reply("403", "No open relay"); exit; }}
+  if (!lookup("location")) {{ sl_send_reply("404", "Not Found"); exit; }}
+  if (!t_relay()) sl_reply_error();
+}}
+"""
+
+TLS_CONFIG = """\
+[server:default]
+method = TLSv1.2+
+certificate = {certificate}
+private_key = {key}
+ca_list = {ca}
+verify_certificate = yes
+require_certificate = no
+[client:default]
+method = TLSv1.2+
+certificate = {certificate}
+private_key = {key}
+ca_list = {ca}
+verify_certificate = yes
+require_certificate = yes
+"""
+
+GATEWAY_URI = {
+    "udp": f"sip:{addresses.GATEWAY}:5060",
+    "tcp": f"sip:{addresses.GATEWAY}:5060;transport=tcp",
+    "tls": f"sip:{addresses.GATEWAY}:5061;transport=tls",
+}
+
+
+class Kamailio:
+    """The proxy at 127.0.0.5; every user of sip.example has the password `pw`."""
+
+    def __init__(
+        self, folder: Path, certificate: Certificate, ca_file: Path, to_gateway: Transport = "udp"
+    ) -> None:
+        self.host = addresses.SIP
+        self.folder = folder / "kamailio"
+        self.folder.mkdir()
+        (self.folder / "tls.cfg").write_text(
+            TLS_CONFIG.format(certificate=certificate.certificate, key=certificate.key, ca=ca_file)
+        )
+        config = self.folder / "kamailio.cfg"
+        config.write_text(
+            CONFIG.format(
+                host=self.host,
+                folder=self.folder,
+                gateway=GATEWAY_URI[to_gateway],
+                modules=next(Path("/usr/lib").glob("*/kamailio/modules")),
+            )
+        )
+        command = [
+            "kamailio",
+            "-DD",
+            "-E",
+            "-f",
+            config,
+            "-Y",
+            self.folder,
+            "-P",
+            self.folder / "kamailio.pid",
+        ]
+        self.program = Program("kamailio", [*command, "-m", "64", "-M", "8"], self.folder)
+
+    def start(self) -> None:
+        self.program.start()
+        self.program.wait_for(self._answers_options, "answers OPTIONS")
+        self.program.wait_for_port(self.host, 5061)
+
+    def stop(self) -> None:
+        self.program.stop()
+
+    def requests(self, method: str) -> list[str]:
+        """What passed through it: "PROTOCOL SOURCE METHOD URI from=URI" for each request of `method`."""
+        return re.findall(rf"TRACE (\S+ \S+ {method} .*)", self.program.read_log())
+
+    def _answers_options(self) -> bool:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:
+            asker.bind((addresses.CLIENTS, 0))
+            asker.settimeout(0.2)
+            host, port = asker.getsockname()
+            request = (
+                f"OPTIONS sip:sip.example SIP/2.0\r\nVia: SIP/2.0/UDP {host}:{port};branch=z9hG4bKup{port}\r\n"
+                f"Max-Forwards: 70\r\nFrom: <sip:probe@{host}>;tag=1\r\nTo: <sip:sip.example>\r\n"
+                f"Call-ID: up-{port}@{host}\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n"
+            )
+            asker.sendto(request.encode(), (self.host, 5060))
+            try:
+                return asker.recv(65536).startswith(b"SIP/2.0 200")
+            except OSError:
+                return False
