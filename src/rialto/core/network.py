@@ -182,6 +182,8 @@ class Network(Protocol):
 class Context(msgspec.Struct, frozen=True):
     """What the application gives to a network when it creates it."""
 
+    name: str
+    """What this network is called in the configuration; its protocol's name, unless there are several."""
     server_name: str
     secret: bytes
     """32 random bytes of this instance, durable: for dialback keys, digest nonces, tags."""
@@ -190,7 +192,9 @@ class Context(msgspec.Struct, frozen=True):
     dns: Any
     """`rialto.net.dns.Resolver`."""
     certificates: Any
-    """`rialto.net.tls.CertificateStore`: ours, by name, and whom we trust."""
+    """`rialto.net.tls.CertificateStore`: ours, by name."""
+    anchors: Any
+    """The CA certificates that we trust (`rialto.net.certificates.Trust`)."""
     clock: Callable[[], float]
     """Seconds since 1970; the event loop's own clock is used for timers."""
     tap: Callable[[str, str, str, bytes], None] | None = None

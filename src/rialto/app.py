@@ -1,0 +1,205 @@
+"""One running instance: built from a configuration, started, reloaded, stopped.
+
+The order matters. Starting: the store and what it still holds, then the networks, then delivery. Stopping:
+delivery, so that nothing new goes on the wire; the networks, which answer what they have taken; the store.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import structlog
+from prometheus_client import start_http_server
+
+from rialto import config as configuration
+from rialto.config import Config
+from rialto.control import Control
+from rialto.core.hub import Hub
+from rialto.core.local import LocalNetwork
+from rialto.core.network import Context, Network, Peer
+from rialto.model.errors import ConfigError
+from rialto.net.certificates import load_anchors
+from rialto.net.dns import Resolver
+from rialto.net.hostport import split_host_port
+from rialto.net.tls import CertificateStore, KeyPair
+from rialto.store.store import Store
+
+HOUSEKEEPING_EVERY_S = 5.0
+FORGET_EVERY_S = 600.0
+
+Tap = Callable[[str, str, str, bytes], None]
+
+_log = structlog.get_logger(__name__)
+
+
+class App:
+    """An instance; `start`, then `stop`, on one event loop. Raises ConfigError for what cannot be started."""
+
+    def __init__(self, config: Config, *, tap: Tap | None = None) -> None:
+        self.config = config
+        self._tap = tap
+        self.data_dir = Path(config.server.data_dir)
+        self.store = Store(self.data_dir)
+        self._secret = self.store.secret("instance")
+        self._certificates = CertificateStore(_pairs(config))
+        self.networks = self._create(config)
+        self.local = LocalNetwork(config.server.name)
+        self.hub = Hub(
+            store=self.store,
+            peers=(*config.peers, self.local.peer),
+            settings=config.queue,
+            server_name=config.server.name,
+            clock=time.time,
+        )
+        self.control = Control(self)
+        self._tasks: list[asyncio.Task[None]] = []
+        self.started_at = 0.0
+
+    @property
+    def peers(self) -> tuple[Peer, ...]:
+        """The peers, as configured now."""
+        return self.config.peers
+
+    async def start(self) -> None:
+        """Take up what is on disk, listen, connect, deliver."""
+        await self.hub.start({**self.networks, self.local.name: self.local})
+        for network in self.networks.values():
+            await network.start(self.hub)
+        self.hub.go()
+        await self.control.start(self.data_dir / "control.sock")
+        if self.config.server.metrics:
+            host, port = split_host_port(self.config.server.metrics)
+            start_http_server(port, host, registry=self.hub.metrics.registry)
+        self._tasks.append(asyncio.create_task(self._keep_house()))
+        self.started_at = time.time()
+        # What lives now lives until the end: full collections need not look at it.
+        gc.collect()
+        gc.freeze()
+        notify("READY=1")
+        _log.info("ready", server=self.config.server.name, peers=len(self.peers))
+
+    async def stop(self) -> None:
+        """Stop in good order, within the grace that is configured (and a little more to write)."""
+        notify("STOPPING=1")
+        grace_s = self.config.server.grace_s
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.control.stop()
+        await self.hub.stop(grace_s)
+        await asyncio.gather(*(network.stop(grace_s) for network in self.networks.values()))
+        await self.hub.close()
+        _log.info("stopped")
+
+    async def reload(self) -> None:
+        """Read the configuration and the certificates again.
+
+        Peers, certificates and what networks can change while they run take effect at once. A network that
+        is new or gone, the data folder and the server's name need a restart. Raises ConfigError; then nothing
+        has changed.
+        """
+        notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
+        try:
+            fresh = configuration.load(Path(self.config.path))
+            if (
+                fresh.server.name != self.config.server.name
+                or fresh.server.data_dir != self.config.server.data_dir
+            ):
+                raise ConfigError(f"{fresh.path}: server", "the same name and data_dir", "restart for that")
+            if set(fresh.networks) != set(self.config.networks):
+                raise ConfigError(f"{fresh.path}: networks", "the same networks", "restart for that")
+            self._certificates.reload(_pairs(fresh))
+            created = self._create(fresh)
+            for name, network in self.networks.items():
+                await network.reload(created[name])
+            self.hub.reroute((*fresh.peers, self.local.peer))
+            self.config = fresh
+            _log.info("reloaded", peers=len(self.peers))
+        finally:
+            notify("READY=1")
+
+    def _create(self, config: Config) -> dict[str, Network]:
+        resolver = Resolver(
+            [split_host_port(server, 53) for server in config.dns.servers], timeout_s=config.dns.timeout_s
+        )
+        anchors = load_anchors(Path(config.tls.ca_file) if config.tls.ca_file else None)
+        return {
+            name: network.module.create(
+                network.settings,
+                Context(
+                    name=name,
+                    server_name=config.server.name,
+                    secret=self._secret,
+                    peers=network.peers,
+                    dns=resolver,
+                    certificates=self._certificates,
+                    anchors=anchors,
+                    clock=time.time,
+                    tap=self._tap,
+                ),
+            )
+            for name, network in config.networks.items()
+        }
+
+    async def _keep_house(self) -> None:
+        forget_at = 0.0
+        while True:
+            self.hub.gauge()
+            notify("WATCHDOG=1")
+            if time.time() >= forget_at:
+                await self.hub.forget_old()
+                forget_at = time.time() + FORGET_EVERY_S
+            await asyncio.sleep(HOUSEKEEPING_EVERY_S)
+
+
+async def serve(config: Config) -> None:
+    """Run until SIGTERM or SIGINT; SIGHUP reloads."""
+    app = App(config)
+    loop = asyncio.get_running_loop()
+    stopping = asyncio.Event()
+    reloading = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    loop.add_signal_handler(signal.SIGHUP, reloading.set)
+
+    async def reload_when_told() -> None:
+        while True:
+            await reloading.wait()
+            reloading.clear()
+            try:
+                await app.reload()
+            except ConfigError as error:
+                _log.error("not reloaded; everything stays as it was", error=str(error))
+
+    await app.start()
+    reloader = asyncio.create_task(reload_when_told())
+    try:
+        await stopping.wait()
+    finally:
+        reloader.cancel()
+        await app.stop()
+
+
+def notify(state: str) -> None:
+    """Tell systemd, if it wants to hear (sd_notify(3))."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if not address:
+        return
+    if address.startswith("@"):
+        address = "\0" + address[1:]
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
+        try:
+            channel.sendto(state.encode(), address)
+        except OSError as error:
+            _log.warning("systemd does not listen", error=str(error))
+
+
+def _pairs(config: Config) -> list[KeyPair]:
+    return [KeyPair(Path(pair.certificate), Path(pair.key)) for pair in config.tls.certificates]

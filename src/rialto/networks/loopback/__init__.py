@@ -1,0 +1,19 @@
+"""Loopback: a network without a wire, whose people answer by rule. Example, demonstration, and test peer.
+
+| who | does |
+|---|---|
+| `echo@` | sends every message back to its sender |
+| `busy@` | is busy at the first try, and takes the message at the next |
+| `refuse@` | refuses every message |
+| `slow@` | takes every message after `slow_s` |
+
+A new protocol begins as a copy of this folder: `settings` says what can be configured, `network` is what
+the hub talks to, and this file is what the configuration finds.
+"""
+
+from __future__ import annotations
+
+from rialto.networks.loopback.network import create
+from rialto.networks.loopback.settings import PeerSettings, Settings, features
+
+__all__ = ["PeerSettings", "Settings", "create", "features"]

@@ -1,0 +1,140 @@
+"""The loopback network: what each of its people does with a message."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+
+from rialto.core.hub import Hub
+from rialto.core.network import Context, Delivery, LinkState, Network, Origin, Outcome, Peer
+from rialto.model.errors import Busy, DeliveryError, Reason, Refused
+from rialto.model.message import Message, Report
+from rialto.networks.loopback.settings import Settings
+
+BUSY_S = 1.0
+
+_log = structlog.get_logger(__name__)
+
+
+class LoopbackNetwork:
+    """See the folder's docstring."""
+
+    def __init__(self, settings: Settings, context: Context) -> None:
+        self.name = context.name
+        self._settings = settings
+        self._clock = context.clock
+        self._peers = context.peers
+        self._hub: Hub | None = None
+        self._timers: set[asyncio.TimerHandle] = set()
+        self._people: dict[str, Callable[[Delivery, Message], None]] = {
+            "echo": self._echo,
+            "busy": self._busy,
+            "refuse": self._refuse,
+            "slow": self._slow,
+        }
+
+    async def start(self, hub: Hub) -> None:
+        """See `Network`."""
+        self._hub = hub
+
+    async def stop(self, grace_s: float) -> None:
+        """See `Network`: what has not been answered by now stays in the queue."""
+        for timer in self._timers:
+            timer.cancel()
+        self._timers.clear()
+
+    async def reload(self, network: Network) -> None:
+        """See `Network`."""
+        if isinstance(network, LoopbackNetwork):
+            self._settings, self._peers = network._settings, network._peers
+
+    def destination(self, peer: Peer, domain: str) -> str:
+        """See `Network`: every domain is a world of its own."""
+        return domain
+
+    def measure(self, message: Message, peer: Peer) -> int:
+        """See `Network`."""
+        return len(message.text.encode())
+
+    def deliver(self, delivery: Delivery) -> None:
+        """See `Network`."""
+        content = delivery.content
+        if isinstance(content, Report):
+            delivery.delivered("noted")
+            return
+        person = self._people.get(content.recipient.local)
+        if person is None:
+            delivery.failed(Refused(Reason.NOT_FOUND, f"there is no {content.recipient.bare}"))
+        else:
+            person(delivery, content)
+
+    def links(self) -> list[LinkState]:
+        """See `Network`."""
+        return [LinkState(self.name, peer.name, "here", "up", "both", "none needed") for peer in self._peers]
+
+    async def probe(self, peer: Peer) -> tuple[bool, str]:
+        """See `Network`."""
+        return True, "it is here"
+
+    def _echo(self, delivery: Delivery, message: Message) -> None:
+        delivery.delivered("heard")
+        if message.automatic or self._hub is None:
+            return
+        echo = Message(
+            id=self._hub.new_id(),
+            sender=message.recipient,
+            recipient=message.sender,
+            text=message.text,
+            received_at=self._clock(),
+            language=message.language,
+            subject=message.subject,
+            thread=message.thread,
+            kind=message.kind,
+            origin_id=message.id,
+            stable_id=f"echo of {message.id}",  # told again after a crash, it is still one echo
+            automatic=True,
+        )
+        try:
+            self._hub.accept(echo, Origin(delivery.peer, delivery.domain, "local", secured=True), _Nobody())
+        except DeliveryError as error:
+            _log.info("no echo", message=message.id, reason=error.reason)
+
+    def _busy(self, delivery: Delivery, message: Message) -> None:
+        if delivery.attempt == 0:
+            delivery.failed(Busy(Reason.UNAVAILABLE, "not now", retry_after_s=BUSY_S))
+        else:
+            delivery.delivered("at last")
+
+    def _refuse(self, delivery: Delivery, message: Message) -> None:
+        delivery.failed(Refused(Reason.DECLINED, "I would rather not"))
+
+    def _slow(self, delivery: Delivery, message: Message) -> None:
+        def answer() -> None:
+            self._timers.discard(timer)
+            delivery.delivered("after a while")
+
+        timer = asyncio.get_running_loop().call_later(self._settings.slow_s, answer)
+        self._timers.add(timer)
+
+
+class _Nobody:
+    """Nobody waits for the answer to an echo."""
+
+    waiting = False
+
+    def stored(self) -> None:
+        """See `Inbound`."""
+
+    def refused(self, error: DeliveryError) -> None:
+        """See `Inbound`."""
+
+    def settled(self, outcome: Outcome, error: DeliveryError | None) -> bool:
+        """See `Inbound`."""
+        return False
+
+
+def create(settings: Settings, context: Context) -> Network:
+    """The network, as configured."""
+    return LoopbackNetwork(settings, context)
