@@ -27,7 +27,7 @@ def peer(server_name: str) -> Peer:
 
 
 class LocalNetwork:
-    """A network without a wire; what arrives here for the operator is in the trail, and nobody else lives here."""
+    """A network without a wire: what arrives for the operator is in the trail, and nobody else lives here."""
 
     name = NAME
 
