@@ -10,6 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from OpenSSL import SSL
 
 from rialto.model.errors import ConfigError, LocalProtocolError
@@ -33,6 +36,10 @@ __all__ = [
     "TlsEvent",
     "TlsMachine",
 ]
+
+PrivateKey = (
+    ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey | rsa.RSAPrivateKey
+)
 
 # RFC 9325 section 4.2: forward secrecy and AEAD; TLS 1.3 has nothing else.
 _TLS12_CIPHERS = b"ECDHE+AESGCM:ECDHE+CHACHA20"
@@ -137,11 +144,11 @@ class CertificateStore:
                 f"a readable PEM file at {error.filename}",
                 f"let this user read it ({error.strerror})",
             ) from error
-        except (SSL.Error, ValueError) as error:
+        except (SSL.Error, ValueError, TypeError, UnsupportedAlgorithm) as error:
             raise ConfigError(
                 "tls.certificates",
-                f"a PEM certificate chain in {pair.certificate} and its own private key, without a passphrase, "
-                f"in {pair.key}",
+                f"a PEM certificate chain in {pair.certificate}, and in {pair.key} its own private key "
+                "without a passphrase",
                 f"openssl says: {error}",
             ) from error
         server.set_tlsext_servername_callback(self._on_server_name)
@@ -174,16 +181,18 @@ def _context(pair: KeyPair | None = None) -> SSL.Context:
     # `rialto.net.channel`.
     context.set_verify(SSL.VERIFY_PEER, lambda *_: True)
     if pair is not None:
-        context.set_passwd_cb(_no_passphrase)
         context.use_certificate_chain_file(str(pair.certificate))
-        context.use_privatekey_file(str(pair.key))
+        # By hand, because OpenSSL would ask for a passphrase on the terminal.
+        context.use_privatekey(_private_key(pair.key))
         context.check_privatekey()
     return context
 
 
-def _no_passphrase(*_: object) -> bytes:
-    """A server must start without somebody at the keyboard (OpenSSL would ask on the terminal)."""
-    return b""
+def _private_key(path: Path) -> PrivateKey:
+    key = load_pem_private_key(path.read_bytes(), password=None)
+    if not isinstance(key, PrivateKey):
+        raise ValueError(f"{path} has a key of a kind that TLS does not use")
+    return key
 
 
 def _choose_alpn(connection: SSL.Connection, offered: list[bytes]) -> bytes:
