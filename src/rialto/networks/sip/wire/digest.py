@@ -169,7 +169,7 @@ class Verdict(enum.Enum):
 class Challenger:
     """The server side: makes nonces, checks answers against them.
 
-    `secret` seals the nonces (32 random bytes, the same on all nodes that share a realm).
+    `secret` seals the nonces: 32 random bytes. `now` is the time of any clock that does not run back.
     """
 
     def __init__(
@@ -186,7 +186,7 @@ class Challenger:
         self._lifetime_s = nonce_lifetime_s
         self._made = 0
         self._used: OrderedDict[str, tuple[int, int]] = OrderedDict()  # nonce: highest nc, those below it
-        self._forgotten_s = 0.0  # nonces made until then may have been used without our knowing
+        self._forgotten_s = float("-inf")  # nonces made until then may have been used without our knowing
 
     def challenges(self, now: float, *, stale: bool = False) -> list[str]:
         """Values for one WWW-Authenticate (or Proxy-Authenticate) line each, most preferred first.
