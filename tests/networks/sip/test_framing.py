@@ -156,6 +156,15 @@ def test_a_head_that_does_not_end_ends_the_stream() -> None:
     assert events[0].error.request.call_id == "1"
 
 
+@pytest.mark.parametrize("size", [1, 7, 10_000])
+def test_the_limit_of_a_head_does_not_depend_on_how_it_came(size: int) -> None:
+    data = message()
+    limit = data.index(b"\r\n\r\n")
+    pieces = [data[i : i + size] for i in range(0, len(data), size)]
+    assert told(feed(StreamFramer(Limits(max_head_bytes=limit)), *pieces)) == [("1", b"hello")]
+    assert told(feed(StreamFramer(Limits(max_head_bytes=limit - 1)), *pieces)) == [(513, True)]
+
+
 def test_another_protocol_ends_the_stream() -> None:
     events = feed(StreamFramer(), b"GET / HTTP/1.1\r\nHost: x.example\r\n\r\n")
     assert told(events) == [(400, True)]

@@ -120,9 +120,10 @@ class StreamFramer:
     def _head(self) -> FrameEvent | None:
         separator = head_separator(self._buffer)
         end = -1 if separator is None else self._buffer.find(separator, max(0, self._searched - 3))
+        limit = self._limits.max_head_bytes
+        if end > limit or (end < 0 and len(self._buffer) > limit + len(PING)):
+            return self._close(parse_head(bytes(self._buffer[: limit + 1]), self._limits).error)
         if separator is None or end < 0:
-            if len(self._buffer) > self._limits.max_head_bytes:
-                return self._close(parse_head(bytes(self._buffer), self._limits).error)
             self._searched = len(self._buffer)
             return None
         head = parse_head(bytes(self._buffer[:end]), self._limits)
