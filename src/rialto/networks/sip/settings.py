@@ -1,0 +1,265 @@
+"""What can be set for SIP: once for the network, and once for each peer."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from rialto.core.network import Features
+from rialto.model.errors import AddressError, ConfigError
+from rialto.net.hostport import split_host_port
+from rialto.networks.sip.wire import Uri, parse_uri
+
+DEFAULT_PORTS = {"udp": 5060, "tcp": 5060, "tls": 5061}
+
+Transport = Literal["udp", "tcp", "tls"]
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`[networks.sip]`."""
+
+    listen: Annotated[
+        list[str],
+        Meta(
+            description="Where to listen: `transport:address:port`, transport one of udp, tcp, tls; IPv6 in "
+            "brackets."
+        ),
+    ] = ["udp:0.0.0.0:5060", "tcp:0.0.0.0:5060"]
+    advertise: Annotated[
+        str,
+        Meta(
+            description="Host name or address that peers reach us by, written into Via. Default: the address "
+            "listened "
+            "on, or the server's name where that is a wildcard."
+        ),
+    ] = ""
+    keepalive_s: Annotated[
+        float,
+        Meta(
+            ge=0,
+            description="Seconds of silence after which a connection of ours is pinged (RFC 5626); 0: never.",
+        ),
+    ] = 95.0
+    idle_s: Annotated[
+        float, Meta(gt=0, description="Seconds after which a connection that says nothing at all is closed.")
+    ] = 3600.0
+    connect_timeout_s: Annotated[
+        float, Meta(gt=0, description="How long a connection may take to be made.")
+    ] = 8.0
+    max_connections: Annotated[int, Meta(ge=1, description="How many connections each listener holds.")] = (
+        10_000
+    )
+    max_message_bytes: Annotated[
+        int, Meta(ge=1300, le=16_777_216, description="The largest body that is read from a peer.")
+    ] = 65_536
+    max_transactions: Annotated[
+        int, Meta(ge=100, description="Open requests of peers above which new ones are put off with 503.")
+    ] = 100_000
+    t1_s: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=10,
+            description="T1 of RFC 3261: the round trip to expect; all other timers follow from it.",
+        ),
+    ] = 0.5
+    realm: Annotated[
+        str, Meta(description="The realm of our digest challenges. Default: the server's name.")
+    ] = ""
+
+
+class Account(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A name and password with which a peer proves itself to us (`trust = ["digest"]`)."""
+
+    username: Annotated[str, Meta(min_length=1, description="The digest user name.")]
+    password: Annotated[str, Meta(description="The password; better in a file or the environment.")] = ""
+    password_file: Annotated[str, Meta(description="A file that holds the password.")] = ""
+    password_env: Annotated[str, Meta(description="An environment variable that holds the password.")] = ""
+
+    def __repr__(self) -> str:
+        return f"Account(username={self.username!r})"
+
+
+class PeerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One `[[peers]]` with `network = "sip"`."""
+
+    proxy: Annotated[
+        str,
+        Meta(
+            description="A SIP URI that everything for this peer is sent to; default: RFC 3263 on the "
+            "recipient's domain."
+        ),
+    ] = ""
+    transports: Annotated[
+        list[Transport], Meta(min_length=1, description="What may be used to reach the peer, best first.")
+    ] = ["tls", "tcp", "udp"]
+    trust: Annotated[
+        list[Literal["address", "tls", "digest"]],
+        Meta(
+            description="How a request is proven to come from this peer: `address` (it comes from one of "
+            "`addresses`), "
+            "`tls` (a certificate for the sender's domain, RFC 5922), `digest` (one of "
+            "`accounts`). One is enough."
+        ),
+    ] = ["tls"]
+    addresses: Annotated[
+        list[str], Meta(description="IP addresses or networks (CIDR) of the peer's servers.")
+    ] = []
+    accounts: Annotated[list[Account], Meta(description="Names and passwords accepted from the peer.")] = []
+    answer: Annotated[
+        Literal["honest", "200", "202"],
+        Meta(
+            description="How a MESSAGE is answered: `honest`: 200 when the far side has taken it within "
+            "`answer_wait_s`, "
+            "else 202; `200` or `202`: always that, as soon as it is on disk."
+        ),
+    ] = "honest"
+    answer_wait_s: Annotated[
+        float, Meta(ge=0, le=25, description="How long an honest answer waits for the far side.")
+    ] = 5.0
+    long_messages: Annotated[
+        Literal["split", "refuse"],
+        Meta(
+            description="What happens to a message above `max_bytes`: numbered parts, or an error to its "
+            "sender."
+        ),
+    ] = "split"
+    max_bytes: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="The most that one whole MESSAGE request may take (RFC 3428 section 8); 0 for no "
+            "limit, if every "
+            "hop is known to control congestion.",
+        ),
+    ] = 1300
+    allow_sips: Annotated[
+        bool,
+        Meta(
+            description="Accept requests to and for `sips:` addresses. RFC 7247 section 8 forbids it unless "
+            "both "
+            "operators have agreed on the security of every hop."
+        ),
+    ] = False
+    trust_asserted_identity: Annotated[
+        bool, Meta(description="Believe P-Asserted-Identity of this peer (RFC 3325).")
+    ] = False
+    failure_notice: Annotated[
+        bool,
+        Meta(
+            description="Tell the peer's users by a MESSAGE of a failure that is known only after their "
+            "answer."
+        ),
+    ] = True
+    username: Annotated[str, Meta(description="Who we are when the peer challenges us.")] = ""
+    password: Annotated[str, Meta(description="Our password; better in a file or the environment.")] = ""
+    password_file: Annotated[str, Meta(description="A file that holds our password.")] = ""
+    password_env: Annotated[str, Meta(description="An environment variable that holds our password.")] = ""
+    tls_name: Annotated[
+        str,
+        Meta(
+            description="The name that the peer's certificate must prove; default: the domain or the proxy's "
+            "host."
+        ),
+    ] = ""
+    tls_pins: Annotated[
+        list[str],
+        Meta(
+            description="SHA-256 (hex) of certificates or public keys of the peer that are good without a CA."
+        ),
+    ] = []
+    verify_tls: Annotated[
+        bool, Meta(description="Send nothing over TLS to a server whose certificate does not prove its name.")
+    ] = True
+    in_flight: Annotated[
+        int, Meta(ge=1, description="How many messages to the peer may be unanswered at a time.")
+    ] = 256
+
+    def __repr__(self) -> str:
+        return f"PeerSettings(proxy={self.proxy!r}, trust={self.trust!r}, answer={self.answer!r})"
+
+
+class Listen(msgspec.Struct, frozen=True):
+    """One entry of `listen`, taken apart."""
+
+    transport: str
+    host: str
+    port: int
+
+
+def parse_listen(text: str) -> Listen:
+    """Read `transport:address:port`; raises ConfigError."""
+    transport, _, rest = text.partition(":")
+    try:
+        if transport not in DEFAULT_PORTS:
+            raise ValueError("expected udp:, tcp: or tls: in front")
+        host, port = split_host_port(rest, DEFAULT_PORTS[transport])
+    except ValueError as error:
+        raise ConfigError(
+            "networks.sip.listen",
+            f"{text!r}: {error}",
+            "write for example udp:192.0.2.1:5060 or tls:[2001:db8::1]:5061",
+        ) from None
+    return Listen(transport, host, port)
+
+
+def parse_proxy(text: str) -> Uri:
+    """Read `proxy`; raises ConfigError."""
+    try:
+        uri = parse_uri(text)
+        if uri.scheme not in ("sip", "sips") or not uri.host:
+            raise AddressError("no host")
+    except AddressError:
+        raise ConfigError(
+            "peers.proxy",
+            f"{text!r} is no SIP URI",
+            "write for example sip:proxy.example.org:5060;transport=tcp",
+        ) from None
+    return uri
+
+
+def parse_networks(texts: Sequence[str]) -> tuple[IPv4Network | IPv6Network, ...]:
+    """Read `addresses`; raises ConfigError."""
+    networks = []
+    for text in texts:
+        try:
+            networks.append(ip_network(text.strip("[]"), strict=False))
+        except ValueError:
+            raise ConfigError(
+                "peers.addresses",
+                f"{text!r} is no IP address or network",
+                "write for example 192.0.2.1 or 2001:db8::/64",
+            ) from None
+    return tuple(networks)
+
+
+def secret(where: str, value: str, file: str, env: str) -> str:
+    """The one of three places that holds a secret; raises ConfigError."""
+    if file:
+        try:
+            return Path(file).read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise ConfigError(
+                f"{where}_file", f"a readable file, not {file!r}", str(error.strerror or error)
+            ) from None
+    if env:
+        if env not in os.environ:
+            raise ConfigError(f"{where}_env", f"the environment variable {env} to be set")
+        return os.environ[env]
+    return value
+
+
+def features(peer: PeerSettings) -> Features:
+    """What the peer can carry."""
+    return Features(
+        max_bytes=peer.max_bytes or None,
+        long_messages=peer.long_messages,
+        in_flight_per_recipient=1,  # RFC 3428 section 8
+        in_flight=peer.in_flight,
+    )

@@ -1,0 +1,200 @@
+"""What becomes of a request: the inspection of RFC 3261 section 8.2, as a table of rules in its order.
+
+Each rule looks at the facts and objects with a `Refusal`, or lets pass. What passes them all is answered by
+`ANSWERS` (OPTIONS, CANCEL, and everything that needs a dialog, of which we have none), or is a MESSAGE for
+the hub.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from rialto.networks.sip.identity import Doubt, Sender
+from rialto.networks.sip.translate import ACCEPT
+from rialto.networks.sip.wire import BadMessage, Request, unsupported_extensions
+
+ALLOW = "MESSAGE, OPTIONS, INVITE, ACK, BYE, CANCEL"
+SUPPORTED: tuple[str, ...] = ()
+KNOWN = frozenset(
+    [
+        "ACK",
+        "BYE",
+        "CANCEL",
+        "INFO",
+        "INVITE",
+        "MESSAGE",
+        "NOTIFY",
+        "OPTIONS",
+        "PRACK",
+        "PUBLISH",
+        "REFER",
+        "REGISTER",
+        "SUBSCRIBE",
+        "UPDATE",
+    ]
+)
+"""Methods that have a standard; any other is not implemented (501) rather than not allowed (405)."""
+
+MAX_VIAS = 70
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """The no (or the yes) to a request: status, phrase (None: the usual), headers; `code` for counting."""
+
+    status: int
+    code: str
+    phrase: str | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+    detail: str = ""
+
+
+class Facts(msgspec.Struct, frozen=True, gc=False):
+    """What a rule may depend on."""
+
+    request: Request
+    sender: Sender | Doubt
+    merged: bool = False
+    cancels: bool = False
+    """Of a CANCEL: whether the transaction that it means is known."""
+    own_sent_by: frozenset[str] = frozenset()
+    """What our own Via headers say."""
+
+
+Rule = Callable[[Facts], "Refusal | None"]
+
+
+def _sender(facts: Facts) -> Refusal | None:
+    """Section 8.2 begins with authentication. OPTIONS tells nothing that a stranger could not try out."""
+    sender = facts.sender
+    if type(sender) is Sender or facts.request.method in ("OPTIONS", "CANCEL"):
+        return None
+    assert isinstance(sender, Doubt)
+    return Refusal(sender.status, sender.code, sender.phrase, sender.headers, sender.detail)
+
+
+def _method(facts: Facts) -> Refusal | None:
+    """Section 8.2.1."""
+    method = facts.request.method
+    if method in ANSWERS or method == "MESSAGE":
+        return None
+    if method in KNOWN:
+        return Refusal(405, "method", headers=(("Allow", ALLOW),), detail=method)
+    return Refusal(501, "method", headers=(("Allow", ALLOW),), detail=method)
+
+
+def _scheme(facts: Facts) -> Refusal | None:
+    """Section 8.2.2.1, and RFC 7247 section 8: sips: can't be promised beyond this gateway (ARC-10)."""
+    request = facts.request
+    uri = request.request_uri
+    if uri.scheme == "sip" and request.to.uri.scheme != "sips":
+        return None
+    if uri.scheme not in ("sip", "sips", "im", "pres"):
+        return Refusal(416, "scheme", detail=uri.scheme)
+    if uri.scheme != "sips" and request.to.uri.scheme != "sips":
+        return None
+    sender = facts.sender
+    if isinstance(sender, Sender) and sender.trunk.settings.allow_sips:
+        return None
+    return Refusal(403, "sips", "SIPS Not Possible Beyond This Gateway", detail=str(uri.scheme))
+
+
+def _merged(facts: Facts) -> Refusal | None:
+    """Section 8.2.2.2."""
+    return Refusal(482, "merged", "Request Merged") if facts.merged else None
+
+
+def _require(facts: Facts) -> Refusal | None:
+    """Section 8.2.2.3."""
+    if "Require" not in facts.request.firsts:
+        return None
+    try:
+        unsupported_extensions(facts.request, SUPPORTED)
+    except BadMessage as error:
+        return Refusal(error.status, "extension", error.text, error.headers)
+    return None
+
+
+def _max_forwards(facts: Facts) -> Refusal | None:
+    """Section 16.3: we forward, if not as a proxy. OPTIONS at 0 is for us (section 11)."""
+    if facts.request.method == "MESSAGE" and facts.request.max_forwards == 0:
+        return Refusal(483, "max-forwards")
+    return None
+
+
+def _loop(facts: Facts) -> Refusal | None:
+    """RFC 5393 in our role: a request that has our own Via in it has come back. (Beyond SIP, hop tokens
+    tell.)"""
+    request = facts.request
+    below = request.headers
+    if sum(name == "Via" for name, _ in below) == 1 and "," not in request.firsts["Via"]:
+        return None
+    vias = request.vias
+    if len(vias) > MAX_VIAS:
+        return Refusal(483, "max-forwards", detail=f"{len(vias)} hops")
+    if any(via.sent_by in facts.own_sent_by for via in vias[1:]):
+        return Refusal(482, "loop")
+    return None
+
+
+RULES: tuple[Rule, ...] = (_sender, _method, _scheme, _merged, _require, _max_forwards, _loop)
+
+
+def _options(facts: Facts) -> Refusal:
+    """Section 11.2."""
+    headers = (
+        ("Allow", ALLOW),
+        ("Accept", ACCEPT),
+        ("Accept-Encoding", "identity"),
+        ("Accept-Language", "en"),
+    )
+    return Refusal(200, "options", headers=(*headers, ("Supported", ", ".join(SUPPORTED))))
+
+
+def _invite(facts: Facts) -> Refusal:
+    """No sessions here: 488 to an offer, as for any description that we can't take (section 21.4.26)."""
+    if facts.request.to.tag:
+        return Refusal(481, "no-dialog")
+    return Refusal(488, "session", headers=(("Warning", '399 rialto "Messages only, outside of sessions"'),))
+
+
+def _no_dialog(facts: Facts) -> Refusal:
+    """Section 12.2.2: there is no dialog that it could belong to."""
+    return Refusal(481, "no-dialog")
+
+
+def _cancel(facts: Facts) -> Refusal:
+    """Section 9.2: by now everything that can be cancelled has been answered."""
+    return Refusal(200, "cancel") if facts.cancels else Refusal(481, "no-transaction")
+
+
+def _event(facts: Facts) -> Refusal:
+    """RFC 6665 section 4.2.1.1: no event package is carried."""
+    if facts.request.to.tag:
+        return Refusal(481, "no-dialog")
+    return Refusal(489, "event", headers=(("Allow-Events", ""),))
+
+
+ANSWERS: dict[str, Callable[[Facts], Refusal]] = {
+    "OPTIONS": _options,
+    "INVITE": _invite,
+    "BYE": _no_dialog,
+    "INFO": _no_dialog,
+    "UPDATE": _no_dialog,
+    "PRACK": _no_dialog,
+    "NOTIFY": _no_dialog,
+    "CANCEL": _cancel,
+    "SUBSCRIBE": _event,
+    "PUBLISH": _event,
+}
+
+
+def inspect(facts: Facts) -> Refusal | None:
+    """None for a MESSAGE that may go on; else what to answer."""
+    for rule in RULES:
+        refusal = rule(facts)
+        if refusal is not None:
+            return refusal
+    answer = ANSWERS.get(facts.request.method)
+    return None if answer is None else answer(facts)
