@@ -29,6 +29,7 @@ from rialto.net.certificates import load_anchors
 from rialto.net.dns import Resolver
 from rialto.net.hostport import split_host_port
 from rialto.net.tls import CertificateStore, KeyPair
+from rialto.store.lock import Lock
 from rialto.store.store import Store
 
 HOUSEKEEPING_EVERY_S = 5.0
@@ -47,6 +48,7 @@ class App:
         self._tap = tap
         self.data_dir = Path(config.server.data_dir)
         self.store = Store(self.data_dir)
+        self._lock = Lock(self.data_dir)
         self._secret = self.store.secret("instance")
         self._certificates = CertificateStore(_pairs(config))
         self.networks = self._create(config)
@@ -69,6 +71,7 @@ class App:
 
     async def start(self) -> None:
         """Take up what is on disk, listen, connect, deliver."""
+        self._lock.take()
         await self.hub.start({**self.networks, self.local.name: self.local})
         for network in self.networks.values():
             await network.start(self.hub)
@@ -76,7 +79,14 @@ class App:
         await self.control.start(self.data_dir / "control.sock")
         if self.config.server.metrics:
             host, port = split_host_port(self.config.server.metrics)
-            start_http_server(port, host, registry=self.hub.metrics.registry)
+            try:
+                start_http_server(port, host, registry=self.hub.metrics.registry)
+            except OSError as error:
+                raise ConfigError(
+                    f"{self.config.path}: server.metrics",
+                    f"an address that is free ({error.strerror or error})",
+                    "choose another port, or leave it empty",
+                ) from error
         self._tasks.append(asyncio.create_task(self._keep_house()))
         self.started_at = time.time()
         # What lives now lives until the end: full collections need not look at it.
@@ -96,6 +106,7 @@ class App:
         await self.hub.stop(grace_s)
         await asyncio.gather(*(network.stop(grace_s) for network in self.networks.values()))
         await self.hub.close()
+        self._lock.release()
         _log.info("stopped")
 
     async def reload(self) -> None:

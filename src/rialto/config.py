@@ -172,7 +172,7 @@ def parse(data: Mapping[str, Any], path: str = "configuration") -> Config:
         where = f"{path}: networks.{name}"
         settings = dict(_table(raw, where))
         protocol = str(settings.pop("protocol", name))
-        module = _module(protocol, where)
+        module = protocol_module(protocol, where)
         protocols[name] = (protocol, module, _convert(settings, module.Settings, where))
     peers = _peers(raw_peers, protocols, path)
     return Config(
@@ -244,7 +244,8 @@ def protocols() -> dict[str, str]:
     return {point.name: point.value for point in entry_points(group="rialto.networks")}
 
 
-def _module(protocol: str, where: str) -> ModuleType:
+def protocol_module(protocol: str, where: str = "protocol") -> ModuleType:
+    """The module of an installed protocol. Raises ConfigError for one that is not."""
     points = {point.name: point for point in entry_points(group="rialto.networks")}
     if protocol not in points:
         raise ConfigError(

@@ -153,6 +153,7 @@ class Control:
         )
         sending = _Sending()
         hub.accept(message, self._app.local.origin, sending)
+        await sending.taken.wait()
         wait_s = float(request.get("wait_s", 30.0))
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(asyncio.shield(sending.settled_future), wait_s)
@@ -183,20 +184,25 @@ class _Sending:
 
     def __init__(self) -> None:
         self.waiting = True
+        self.taken = asyncio.Event()
+        """It is on disk, or never will be."""
         self.settled_future: asyncio.Future[tuple[Outcome, DeliveryError | None]] = (
             asyncio.get_running_loop().create_future()
         )
 
     def stored(self) -> None:
         """See `Inbound`."""
+        self.taken.set()
 
     def refused(self, error: DeliveryError) -> None:
         """See `Inbound`."""
+        self.taken.set()
         if not self.settled_future.done():
             self.settled_future.set_result((Outcome.FAILED, error))
 
     def settled(self, outcome: Outcome, error: DeliveryError | None) -> bool:
         """See `Inbound`."""
+        self.taken.set()
         if not self.settled_future.done():
             self.settled_future.set_result((outcome, error))
         return self.waiting

@@ -9,6 +9,7 @@ from __future__ import annotations
 import enum
 import hashlib
 import ssl
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,6 +17,7 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 
 from rialto.model.errors import ConfigError
@@ -233,7 +235,9 @@ def load_anchors(ca_file: Path | None = None) -> tuple[x509.Certificate, ...]:
             "tls.ca_file", f"a readable PEM file at {path} ({error.strerror})", remedy
         ) from error
     try:
-        return tuple(x509.load_pem_x509_certificates(text))
+        with warnings.catch_warnings():  # some CAs of old have serial numbers that RFC 5280 forbids
+            warnings.simplefilter("ignore", CryptographyDeprecationWarning)
+            return tuple(x509.load_pem_x509_certificates(text))
     except ValueError as error:
         raise ConfigError("tls.ca_file", f"PEM certificates in {path} ({error})", remedy) from error
 

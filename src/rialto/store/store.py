@@ -7,8 +7,10 @@ the writer (write-ahead log). Whoever is on the event loop calls the reading met
 from __future__ import annotations
 
 import contextlib
+import queue
 import secrets
 import sqlite3
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -195,12 +197,39 @@ class Store:
 
     # -- backup ----------------------------------------------------------------------------------------
 
-    def backup(self, target: Path, *, pages: int = 1000) -> Iterator[tuple[int, int]]:
-        """Copy the live database to `target`, consistently; yields (pages left, pages in all) as it goes."""
-        with (
-            contextlib.closing(sqlite3.connect(self.path, timeout=30.0)) as source,
-            contextlib.closing(sqlite3.connect(target)) as copy,
-        ):
-            progress: list[tuple[int, int]] = []
-            source.backup(copy, pages=-1, progress=lambda _, left, total: progress.append((left, total)))
-            yield from progress or [(0, 0)]
+    @property
+    def page_bytes(self) -> int:
+        """The size of a page, the unit of `backup`'s progress."""
+        with contextlib.closing(sqlite3.connect(self.path)) as connection:
+            return int(connection.execute("PRAGMA page_size").fetchone()[0])
+
+    def backup(self, target: Path, *, pages: int = 2000) -> Iterator[tuple[int, int]]:
+        """Copy the live database to `target`, consistently; yields (pages left, pages in all) as it goes.
+
+        The source is held in one read transaction, so it is copied as it was at one instant and the copy need
+        not begin again whenever the server writes. Copying happens in a thread of its own.
+        """
+        progress: queue.SimpleQueue[tuple[int, int] | BaseException | None] = queue.SimpleQueue()
+
+        def copy_all() -> None:
+            try:
+                with (
+                    contextlib.closing(sqlite3.connect(self.path, timeout=30.0)) as source,
+                    contextlib.closing(sqlite3.connect(target)) as copy,
+                ):
+                    source.execute("BEGIN")
+                    source.execute("SELECT count(*) FROM meta").fetchone()
+                    source.backup(copy, pages=pages, progress=lambda _, *step: progress.put(step))
+                progress.put(None)
+            except BaseException as error:
+                progress.put(error)
+
+        copying = threading.Thread(target=copy_all, name="backup")
+        copying.start()
+        try:
+            while (step := progress.get()) is not None:
+                if isinstance(step, BaseException):
+                    raise step
+                yield step
+        finally:
+            copying.join()

@@ -1,0 +1,151 @@
+"""`rialto trail`: what became of a message, stop by stop; read from the database, server or no server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.markup import escape
+from rich.table import Table
+
+from rialto.cli import frame, show
+from rialto.core.trail import Event, decode
+from rialto.store.store import Row, Store
+
+COLOURS = {"queued": "yellow", "sent": "green", "delivered": "green", "failed": "red", "dropped": "red"}
+
+
+@click.command(
+    epilog=frame.examples(
+        "rialto trail 019aa5c2e700000a1b2c3d4",
+        "rialto trail --last 5",
+        "rialto trail --last 20 --state failed",
+    )
+)
+@frame.instance_options
+@frame.json_option
+@click.option("--last", type=click.IntRange(1, 1000), metavar="N", help="List the newest messages instead.")
+@click.option("--state", type=click.Choice(list(COLOURS)), help="With --last: only those in this state.")
+@click.argument("message_id", metavar="ID", required=False)
+def trail(
+    config_path: Path,
+    data_dir: Path | None,
+    as_json: bool,
+    last: int | None,
+    state: str | None,
+    message_id: str | None,
+) -> None:
+    """Show every stop of a message: when, what was decided, and why; and what its sender was told.
+
+    ID is ours, or what the sender's side called the message (the stanza's id, the Call-ID).
+
+    Exit code: 1 if there is no such message.
+    """
+    if (message_id is None) == (last is None):
+        raise click.UsageError("give the ID of a message, or --last N")
+    store = Store(frame.folder(config_path, data_dir), read_only=True)
+    try:
+        if message_id is None:
+            _list(store.latest(most=last or 1, state=state or ""), as_json)
+        else:
+            _tell(message_id, store.find(message_id), as_json)
+    finally:
+        store.close()
+
+
+def as_data(row: Row) -> dict[str, Any]:
+    """A message or report as JSON has it."""
+    data = {
+        name: getattr(row, name)
+        for name in Row.__struct_fields__
+        if name not in ("content", "stable_key", "trail", "certain")
+    }
+    return data | {
+        "certain": bool(row.certain),
+        "trail": [
+            {"at": event.at, "stop": event.stop.value, "text": event.text, "data": event.data}
+            for event in decode(row.trail)
+        ],
+    }
+
+
+def _list(rows: list[Row], as_json: bool) -> None:
+    if as_json:
+        frame.write_json([as_data(row) for row in rows])
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("ID", "received", "from", "to", "over", "state", "why"):
+        table.add_column(name, overflow="fold", no_wrap=name in ("ID", "received", "state"))
+    for row in rows:
+        table.add_row(
+            row.id,
+            show.clock(row.received_at),
+            escape(row.sender),
+            escape(row.recipient),
+            escape(f"{row.origin_peer or 'here'} > {row.peer}"),
+            _state(row),
+            row.reason,
+        )
+    frame.console().print(table if rows else "no messages")
+
+
+def _tell(message_id: str, rows: list[Row], as_json: bool) -> None:
+    if as_json:
+        frame.write_json([as_data(row) for row in rows])
+    if not rows:
+        frame.no(
+            f"no message is known as {message_id}",
+            "`rialto trail --last 20` lists the newest; finished ones are kept for queue.keep_days",
+        )
+    if as_json:
+        return
+    out = frame.console()
+    for number, row in enumerate(rows):
+        if number:
+            out.print()
+        subject = f"report about {row.about}" if row.type == "report" else "message"
+        out.print(f"[bold]{subject} {row.id}[/bold]  {_state(row)}{_doubt(row)}")
+        out.print(f"  from   {escape(row.sender)}  [dim]by {escape(row.origin_peer or 'this server')}[/dim]")
+        way = f"by {row.peer} over {row.network}"
+        out.print(f"  to     {escape(row.recipient)}  [dim]{escape(way)}[/dim]")
+        if row.origin_id:
+            out.print(f"  their  {escape(row.origin_id)}")
+        out.print(stops(decode(row.trail)))
+
+
+def stops(events: Iterable[Event]) -> Table:
+    """A trail as a table: time, how long after the one before, stop, what happened."""
+    table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 1, 0, 1))
+    for column in ("right", "left", "right", "left", "left"):
+        table.add_column(justify="right" if column == "right" else "left", overflow="fold")
+    before: float | None = None
+    for event in events:
+        known = {key: value for key, value in event.data.items() if value not in ("", None)}
+        data = ", ".join(f"{key}={_plain(value)}" for key, value in known.items())
+        table.add_row(
+            "",
+            show.clock(event.at),
+            "" if before is None else f"+{show.span(event.at - before)}",
+            f"[bold]{event.stop.value}[/bold]",
+            escape(event.text) + (f"  [dim]{escape(data)}[/dim]" if data else ""),
+        )
+        before = event.at
+    return table
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value)
+
+
+def _state(row: Row) -> str:
+    return f"[{COLOURS[row.state]}]{row.state}[/]"
+
+
+def _doubt(row: Row) -> str:
+    if not row.reason:
+        return ""
+    return f" [red]{row.reason}[/red]" + ("" if row.certain else ", but it may have arrived all the same")
