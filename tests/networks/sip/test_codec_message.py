@@ -319,12 +319,25 @@ def test_a_response_for_somebody_behind_us_is_dropped() -> None:
     assert error.request is None
 
 
-@pytest.mark.parametrize("line", ["no colon", ": value", "na me: value", "na(me: value", "näme: value"])
+@pytest.mark.parametrize(
+    "line", ["no colon", ": value", "na me: value", "na(me: value", "näme: value", "X: a\0b"]
+)
 def test_a_line_that_is_no_header_is_refused(line: str) -> None:
     error = refusal(data(extra=f"{line}\r\n"))
     assert (error.status, error.text) == (400, "Malformed Header Line")
     assert error.request is not None
     assert error.request.call_id == "1@a.example"
+
+
+@pytest.mark.parametrize("extra", ["Subject: a\0b\r\n", "Subject: a\r\n \0b\r\n", "\0\r\n", " \0: x\r\n"])
+def test_a_bare_nul_comes_no_further(extra: str) -> None:
+    error = refusal(data(extra=extra))
+    assert error.status == 400
+    assert error.request is not None
+    assert b"\0" not in error.request.encode()
+    paired = parse_message(data(To='"a\\\0b" <sip:bob@b.example>'))
+    assert paired.to.display == "a\0b"
+    assert b"\\\0" in paired.encode()
 
 
 def test_a_first_header_has_nothing_to_continue() -> None:

@@ -111,6 +111,15 @@ def is_token(text: str) -> bool:
     return _TOKEN.fullmatch(text) is not None
 
 
+# NUL is legal as a quoted-pair and nowhere else (RFC 3261 section 25.1; RFC 4475 section 3.1.1.2).
+_BARE_NUL: Final = re.compile(r"(?<!\\)\x00")
+
+
+def has_bare_nul(text: str) -> bool:
+    """Whether a NUL stands in `text` without being paired with a backslash."""
+    return "\0" in text and _BARE_NUL.search(text) is not None
+
+
 def split_commas(value: str) -> list[str]:
     """Cut a list at its commas, leaving those in quotes and angle brackets; raises ValueError.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, TypeVar
@@ -15,6 +14,7 @@ from rialto.networks.sip.wire.headers import (
     LISTS,
     MediaType,
     canonical,
+    has_bare_nul,
     is_token,
     parse_media_type,
     split_commas,
@@ -24,9 +24,6 @@ from rialto.networks.sip.wire.uri import Uri, parse_uri
 from rialto.networks.sip.wire.via import Via, parse_top_via, parse_vias
 
 View = TypeVar("View")
-
-# NUL is legal as a quoted-pair and nowhere else (RFC 3261 section 25.1; RFC 4475 section 3.1.1.2).
-_BARE_NUL: Final = re.compile(r"(?<!\\)\x00")
 
 
 class SipMessage:
@@ -230,7 +227,7 @@ class SipMessage:
         # Every line end is one of ours, or somebody smuggled one in.
         if head.count("\n") != len(lines) + 1 or head.count("\r") != len(lines) + 1:
             raise LocalProtocolError("a line end inside a header")
-        if "\0" in head and _BARE_NUL.search(head):
+        if has_bare_nul(head):
             raise LocalProtocolError("a NUL inside a header")
         try:
             return head.encode() + self.body

@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 
 from rialto.networks.sip.wire.errors import BadMessage
-from rialto.networks.sip.wire.headers import CANONICAL, canonical, is_token
+from rialto.networks.sip.wire.headers import CANONICAL, canonical, has_bare_nul, is_token
 from rialto.networks.sip.wire.message import Request, Response
 
 _BLANK: Final = " \t"
@@ -89,7 +89,7 @@ def _parse_headers(lines: list[str], headers: list[tuple[str, str]]) -> bool:
         name, colon, value = line.partition(":")
         known = CANONICAL.get(name)
         if known is None:
-            if line[:1] in _BLANK and headers:
+            if line[:1] in _BLANK and headers and not has_bare_nul(line):
                 # RFC 3261 section 7.3.1: a line that starts with white space continues the one before
                 name, value = headers[-1]
                 headers[-1] = (name, f"{value} {line.strip(_BLANK)}".strip(_BLANK))
@@ -98,7 +98,7 @@ def _parse_headers(lines: list[str], headers: list[tuple[str, str]]) -> bool:
                 known = canonical(name.rstrip(_BLANK))  # the same section: `Name : value` is legal
             except ValueError:
                 colon = ""
-        if colon and known:
+        if colon and known and not ("\0" in value and has_bare_nul(value)):
             headers.append((known, value.strip(_BLANK)))
         else:
             good = False
