@@ -129,8 +129,8 @@ class SipNetwork:
         """See `Network`."""
         self._stopping = True
         end = self._loop.time() + grace_s
-        while (self._waiting or self._locating or self._connecting) and self._loop.time() < end:
-            await asyncio.sleep(0.02)  # noqa: ASYNC110 (three counts, and nothing hot should set an event for them)
+        while (self._waiting or self._locating or self._connecting) and self._loop.time() < end:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -25,12 +25,12 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """`[networks.sip]`."""
 
     listen: Annotated[
-        list[str],
+        tuple[str, ...],
         Meta(
             description="Where to listen: `transport:address:port`, transport one of udp, tcp, tls; IPv6 in "
             "brackets."
         ),
-    ] = ["udp:0.0.0.0:5060", "tcp:0.0.0.0:5060"]
+    ] = ("udp:0.0.0.0:5060", "tcp:0.0.0.0:5060")
     advertise: Annotated[
         str,
         Meta(
@@ -97,21 +97,21 @@ class PeerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         ),
     ] = ""
     transports: Annotated[
-        list[Transport], Meta(min_length=1, description="What may be used to reach the peer, best first.")
-    ] = ["tls", "tcp", "udp"]
+        tuple[Transport, ...], Meta(min_length=1, description="What may be used to reach the peer, best first.")
+    ] = ("tls", "tcp", "udp")
     trust: Annotated[
-        list[Literal["address", "tls", "digest"]],
+        tuple[Literal["address", "tls", "digest"], ...],
         Meta(
             description="How a request is proven to come from this peer: `address` (it comes from one of "
             "`addresses`), "
             "`tls` (a certificate for the sender's domain, RFC 5922), `digest` (one of "
             "`accounts`). One is enough."
         ),
-    ] = ["tls"]
+    ] = ("tls",)
     addresses: Annotated[
-        list[str], Meta(description="IP addresses or networks (CIDR) of the peer's servers.")
-    ] = []
-    accounts: Annotated[list[Account], Meta(description="Names and passwords accepted from the peer.")] = []
+        tuple[str, ...], Meta(description="IP addresses or networks (CIDR) of the peer's servers.")
+    ] = ()
+    accounts: Annotated[tuple[Account, ...], Meta(description="Names and passwords accepted from the peer.")] = ()
     answer: Annotated[
         Literal["honest", "200", "202"],
         Meta(
@@ -169,11 +169,11 @@ class PeerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         ),
     ] = ""
     tls_pins: Annotated[
-        list[str],
+        tuple[str, ...],
         Meta(
             description="SHA-256 (hex) of certificates or public keys of the peer that are good without a CA."
         ),
-    ] = []
+    ] = ()
     verify_tls: Annotated[
         bool, Meta(description="Send nothing over TLS to a server whose certificate does not prove its name.")
     ] = True

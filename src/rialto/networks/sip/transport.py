@@ -80,7 +80,7 @@ class Transports:
             except OSError as error:
                 raise ConfigError(
                     "networks.sip.listen",
-                    f"{entry.transport}:{join_host_port(entry.host, entry.port)} to be free: {error.strerror}",
+                    f"{join_host_port(entry.host, entry.port)} free for {entry.transport}: {error.strerror}",
                     "choose an address of this machine and a port that nobody else uses",
                 ) from error
 

@@ -87,8 +87,8 @@ class Transaction:
     """What all four kinds share. `owner` is the core's own, to find its way back."""
 
     __slots__ = (
-        "_every", "_limit", "_retry", "data", "durations", "flow", "key", "method", "owner", "request", "state",
-        "table",
+        "_every", "_limit", "_retry", "data", "durations", "flow", "key", "method", "owner", "request",
+        "state", "table",
     )  # fmt: skip
 
     def __init__(
