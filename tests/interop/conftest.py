@@ -1,4 +1,4 @@
-"""Fixtures of the interop tests: one for each kind of peer. They run only in the namespace that tests/interop/run makes."""
+"""Fixtures of the interop tests, one for each kind of peer, for the namespace that `run` makes."""
 
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from interop.gateway import Gateway
 from interop.peers import addresses
 from interop.peers.baresip import Baresip
 from interop.peers.certificates import Authority, Certificate
@@ -42,7 +43,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if _left_out:
         terminalreporter.write_line(
-            f"{_left_out} interop tests left out: they need their own namespace, 'make interop' runs them there"
+            f"{_left_out} interop tests left out: they need a namespace, 'make interop' makes one"
         )
 
 
@@ -180,6 +181,32 @@ async def log_in(dns: Program, authority: Authority) -> AsyncIterator[Callable[[
     yield make
     for client in made:
         await client.log_out()
+
+
+@pytest.fixture
+def gateway(
+    tmp_path: Path, dns: Program, authority: Authority, sip_certificate: Certificate
+) -> Iterator[Callable[..., Gateway]]:
+    """Make and start the gateway: `gateway(xmpp_peer(...), sip_peer(...))`.
+
+    It holds a certificate for sip.example (which it serves for XMPP), for xa.example and xb.example (SIP).
+    """
+    made: list[Gateway] = []
+
+    def make(*tables: str) -> Gateway:
+        ours = [sip_certificate]
+        ours += [
+            authority.issue(domain, file_name=f"gateway-{domain}") for domain in ("xa.example", "xb.example")
+        ]
+        one = Gateway(tmp_path, authority.ca_file, ours, *tables)
+        made.append(one)
+        one.start()
+        return one
+
+    yield make
+    for one in made:
+        one.stop()
+        assert "Traceback" not in one.program.read_log()
 
 
 @pytest.fixture

@@ -47,3 +47,14 @@ async def test_a_refusal_reaches_sipp(kamailio, sipp):
     kamailio()
     [sent] = await sipp.send("carol", "nobody@sip.example", [SNOW], 6090)
     assert sent.status == 404
+
+
+async def test_a_contact_outlives_a_restart_of_kamailio(kamailio, sipp):
+    proxy = kamailio()
+    await sipp.register("bob", 6080)
+    listener = sipp.listen("bob", 6080)
+    proxy.stop()
+    proxy.start()
+    [sent] = await sipp.send("carol", "bob@sip.example", [SNOW], 6090)
+    assert sent.status == 200
+    assert await listener.hears(1) == [SNOW]

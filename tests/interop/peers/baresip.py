@@ -26,7 +26,7 @@ ctrl_tcp_listen 127.0.0.1:{control}
 
 
 class Baresip:
-    """`user`@sip.example, registered through the proxy with the password `pw`; its one contact is `partner`."""
+    """`user`@sip.example, registered through the proxy (password `pw`); its one contact is `partner`."""
 
     def __init__(
         self, folder: Path, user: str, partner: str, port: int, transport: Transport = "udp"

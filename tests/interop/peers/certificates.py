@@ -1,4 +1,4 @@
-"""A certificate authority of our own, with good certificates for every domain and the bad ones that must be refused."""
+"""A certificate authority of our own: good certificates for every domain, and bad ones to be refused."""
 
 import datetime
 from dataclasses import dataclass

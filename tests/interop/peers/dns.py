@@ -1,4 +1,4 @@
-"""dnsmasq with the zone of the tests: every domain under example., with the SRV and NAPTR records of its services."""
+"""dnsmasq with the zone of the tests: the domains under example. with SRV and NAPTR records."""
 
 from pathlib import Path
 

@@ -27,7 +27,7 @@ access_rules: {{ local: {{ allow: local }}, c2s: {{ allow: all }} }}
 api_permissions: {{ "all": {{ who: all, what: "*" }} }}
 shaper: {{ normal: 10000000 }}
 listen:
-  - {{ port: 5222, ip: "{host}", module: ejabberd_c2s, starttls: true, starttls_required: true, shaper: normal }}
+  - {{ port: 5222, ip: "{host}", module: ejabberd_c2s, starttls_required: true, shaper: normal }}
   - {{ port: 5269, ip: "{host}", module: ejabberd_s2s_in, max_stanza_size: 524288 }}
   - {{ port: 5347, ip: "{host}", module: ejabberd_service, access: all,
       hosts: {{ "sip.example": {{ password: "{secret}" }} }} }}

@@ -1,4 +1,4 @@
-"""Prosody: an XMPP server that federates by dialback or by SASL EXTERNAL, or lets the gateway in as a component."""
+"""Prosody: an XMPP server that federates by dialback or SASL EXTERNAL, or lets a component in."""
 
 import re
 from collections.abc import Iterable

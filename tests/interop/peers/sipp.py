@@ -1,7 +1,7 @@
 """SIPp: the SIP user who writes and reads by the thousand. What passed is read from its own message trace.
 
-A user is registered at the proxy by digest, then one SIPp waits at the contact (`SippListener`) or sends a list of
-texts (`SippSender`), each text a transaction of its own and, as RFC 3428 section 8 wants, one after the other.
+A user is registered at the proxy by digest, then one SIPp waits at the contact (`SippListener`) or sends a
+list of texts (`SippSender`), each a transaction of its own, one after the other (RFC 3428 section 8).
 """
 
 import asyncio
@@ -111,10 +111,16 @@ class Sipp:
         is_challenged: bool = True,
         at_once: int = 1,
         content_type: str = "text/plain;charset=UTF-8",
+        body: str = "[field1]",
     ) -> "SippSender":
-        """Send `texts` to the address `to` (user@domain), `at_once` transactions at a time."""
+        """Send `texts` to the address `to` (user@domain), `at_once` transactions at a time.
+
+        `body` is what is around each text, which stands in it as `[field1]`.
+        """
         lines = [f"{user};{text};{_auth(user)}" for text in texts]
-        scenario = _sender(sender or f"{user}@sip.example", to, content_type, is_challenged=is_challenged)
+        scenario = _sender(
+            sender or f"{user}@sip.example", to, content_type, body, is_challenged=is_challenged
+        )
         program, trace = self._program(f"send-{user}", scenario, transport, port, lines, via, source)
         program.command += ["-l", str(at_once), "-r", "2000", "-rp", "1000"]
         return SippSender(program, trace, texts)
@@ -214,7 +220,7 @@ class SippSender:
         self.program.start()
 
     async def finish(self, timeout_s: float = 120.0) -> list[Sent]:
-        """Wait for the end and give what became of each text. SIPp's own verdict does not count, the trace does."""
+        """Wait for the end and give what became of each text; the trace counts, not SIPp's own verdict."""
         await asyncio.to_thread(self.program.wait, timeout_s)
         return self.results()
 
@@ -240,12 +246,9 @@ async def _finish(program: Program, timeout_s: float) -> None:
 
 
 def _is_bound(port: int) -> bool:
-    """Is a UDP or listening TCP socket bound at `port`? Asked of the kernel, so that SIPp sees nothing of it."""
+    """Is a UDP or TCP socket bound at `port`? The kernel is asked, so that SIPp sees nothing of it."""
     wanted = f":{port:04X} "
-    for table in ("udp", "tcp"):
-        if wanted in Path(f"/proc/net/{table}").read_text():
-            return True
-    return False
+    return any(wanted in Path(f"/proc/net/{table}").read_text() for table in ("udp", "tcp"))
 
 
 def _auth(user: str) -> str:
@@ -287,7 +290,7 @@ def _register() -> str:
     )
 
 
-def _sender(sender: str, to: str, content_type: str, *, is_challenged: bool) -> str:
+def _sender(sender: str, to: str, content_type: str, body: str, *, is_challenged: bool) -> str:
     def request(sequence: int, credentials: str) -> str:
         return _send(
             f"MESSAGE sip:{to} SIP/2.0\n"
@@ -297,7 +300,7 @@ def _sender(sender: str, to: str, content_type: str, *, is_challenged: bool) -> 
             f"To: <sip:{to}>\n"
             "Call-ID: [call_id]\n"
             f"CSeq: {sequence} MESSAGE\n"
-            f"{credentials}Content-Type: {content_type}\nContent-Length: [len]\n\n[field1]"
+            f"{credentials}Content-Type: {content_type}\nContent-Length: [len]\n\n{body}"
         )
 
     provisional = '<recv response="100" optional="true"/>'
