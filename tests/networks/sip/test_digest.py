@@ -1,4 +1,4 @@
-"""Digest authentication: the standard's own vectors, both sides against each other, and misuse."""
+"""Digest authentication (DEP-8): the standard's own vectors, both sides against each other, and misuse."""
 
 from __future__ import annotations
 

@@ -114,7 +114,7 @@ def test_escapes_that_are_no_utf8_are_refused_when_they_are_read() -> None:
         _ = uri.user_text
 
 
-# The vectors of RFC 7247 section 6 and of the checklist, table 2.1.
+# ADR-6: RFC 7247 section 6.2 with its own examples
 @pytest.mark.parametrize(
     ("plain", "escaped"),
     [
@@ -145,6 +145,7 @@ def test_any_user_name_survives_a_uri(name: str) -> None:
 
 
 def test_a_uri_is_built_from_plain_text() -> None:
+    # ADR-18, ADR-21
     uri = sip_uri("baz", "XMPP.example", params=[("gr", "My Phone;1")])
     assert str(uri) == "sip:baz@xmpp.example;gr=My%20Phone%3B1"
     assert str(uri.without("gr")) == "sip:baz@xmpp.example"

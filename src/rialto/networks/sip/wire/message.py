@@ -35,7 +35,7 @@ class SipMessage:
     unless it says otherwise.
     """
 
-    __slots__ = ("_firsts", "_views", "body", "headers")
+    __slots__ = ("_firsts", "_repeated", "_views", "body", "headers")
 
     headers: list[tuple[str, str]]
     body: bytes
@@ -44,6 +44,7 @@ class SipMessage:
         self.headers = [(CANONICAL.get(name) or _canonical(name), value) for name, value in headers]
         self.body = body
         self._firsts: dict[str, str] | None = None
+        self._repeated: list[str] | None = None
         self._views: dict[str, Any] = {}
 
     @property
@@ -74,13 +75,14 @@ class SipMessage:
 
     def repeated(self) -> list[str]:
         """The names that stand on more than one line."""
-        surplus = len(self.headers) - len(self.firsts)
-        if not surplus:
-            return []
-        names = [name for name, _ in self.headers]
-        if names.count("Via") == surplus + 1:  # what is usual behind a proxy
-            return ["Via"]
-        return [name for name, count in Counter(names).items() if count > 1]
+        if self._repeated is None:
+            surplus = len(self.headers) - len(self.firsts)
+            names = [name for name, _ in self.headers] if surplus else []
+            if surplus and names.count("Via") == surplus + 1:  # what is usual behind a proxy
+                self._repeated = ["Via"]
+            else:
+                self._repeated = [name for name, count in Counter(names).items() if count > 1]
+        return self._repeated
 
     def add(self, name: str, value: str) -> None:
         """Append a header line."""
@@ -101,7 +103,7 @@ class SipMessage:
         self._forget()
 
     def _forget(self) -> None:
-        self._firsts = None
+        self._firsts = self._repeated = None
         self._views.clear()
 
     def read(self, names: Iterable[str]) -> None:
@@ -312,13 +314,11 @@ def response_to(
     for name in ("From", "To", "Call-ID", "CSeq"):
         value = firsts.get(name)
         if value is not None:
+            if name == "To" and to_tag is not None and status != 100 and _lacks_tag(request):
+                value = f"{value};tag={to_tag}"
             copied.append((name, value))
-    if status == 100:
-        if "Timestamp" in firsts:  # RFC 3261 section 8.2.6.1
-            copied.append(("Timestamp", firsts["Timestamp"]))
-    elif to_tag is not None and _lacks_tag(request):
-        place = next(place for place, header in enumerate(copied) if header[0] == "To")
-        copied[place] = ("To", f"{firsts['To']};tag={to_tag}")
+    if status == 100 and "Timestamp" in firsts:  # RFC 3261 section 8.2.6.1
+        copied.append(("Timestamp", firsts["Timestamp"]))
     response = Response(status, reason_for(status) if reason is None else reason, headers, body)
     response.headers[:0] = copied
     return response

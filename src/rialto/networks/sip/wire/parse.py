@@ -72,6 +72,12 @@ def parse_head(head: bytes, limits: Limits = DEFAULT_LIMITS) -> Head:
         del lines[limits.max_headers + 1 :]
     if len(text) > limits.max_line_bytes and max(map(len, lines)) > limits.max_line_bytes:
         error = error or BadMessage(513, "Header Line Too Long")
+    if "\0" in text:
+        # Left out, for what stands in the head of a request may be copied into its answer.
+        clean = [line for place, line in enumerate(lines) if not (place and has_bare_nul(line))]
+        if len(clean) != len(lines):
+            error = error or BadMessage(400, "Malformed Header Line")
+            lines = clean
     message, start_error = _parse_start_line(lines[0])
     error = start_error or error
     if message is not None:
@@ -89,7 +95,7 @@ def _parse_headers(lines: list[str], headers: list[tuple[str, str]]) -> bool:
         name, colon, value = line.partition(":")
         known = CANONICAL.get(name)
         if known is None:
-            if line[:1] in _BLANK and headers and not has_bare_nul(line):
+            if line[:1] in _BLANK and headers:
                 # RFC 3261 section 7.3.1: a line that starts with white space continues the one before
                 name, value = headers[-1]
                 headers[-1] = (name, f"{value} {line.strip(_BLANK)}".strip(_BLANK))
@@ -98,7 +104,7 @@ def _parse_headers(lines: list[str], headers: list[tuple[str, str]]) -> bool:
                 known = canonical(name.rstrip(_BLANK))  # the same section: `Name : value` is legal
             except ValueError:
                 colon = ""
-        if colon and known and not ("\0" in value and has_bare_nul(value)):
+        if colon and known:
             headers.append((known, value.strip(_BLANK)))
         else:
             good = False
