@@ -170,6 +170,9 @@ class Challenger:
     """The server side: makes nonces, checks answers against them.
 
     `secret` seals the nonces: 32 random bytes. `now` is the time of any clock that does not run back.
+    `algorithms` in order of preference, the strongest first.
+    QUIRK(sipsak 0.9.8.1): reads the first challenge only and gives up on SHA-256; a peer like that needs
+    `algorithms=["MD5"]`.
     """
 
     def __init__(
