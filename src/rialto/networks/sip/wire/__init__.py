@@ -1,4 +1,15 @@
-"""SIP codec and transactions, sans-I/O."""
+"""SIP codec and transactions, sans-I/O.
+
+From bytes to meaning, inside to outside:
+
+    headers      names, lists, parameters, media types      uri, address, via    what stands in them
+    message      Request, Response: text until a typed view is asked for
+    parse        one datagram or one head -> message        framing              a stream -> messages, pings
+    validation   may it be worked on?                       digest               who sent it?
+    errors       BadMessage: which status says what was wrong, and to whom
+
+Transactions stand on top of these and are not imported here.
+"""
 
 from __future__ import annotations
 
