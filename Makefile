@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 
 .PHONY: test unit interop lint try docs peers clean
 
-test: peers lint unit interop
+test: lint unit interop
 
 $(INSTALLED): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -28,7 +28,7 @@ lint: $(INSTALLED)
 unit: $(INSTALLED)
 	$(BIN)/python -m pytest tests -m 'not interop'
 
-interop: $(INSTALLED)
+interop: $(INSTALLED) peers
 	tests/interop/run
 
 try: $(INSTALLED)
