@@ -27,7 +27,8 @@ listen=udp:{host}:5060
 listen=tcp:{host}:5060
 listen=tls:{host}:5061
 tcp_connection_lifetime=3605
-tcp_reuse_port=yes
+# Without it the kernel takes 127.0.0.1 for the source of connections, an address that nobody trusts.
+tcp_source_ipv4={host}
 mpath="{modules}/"
 loadmodule "db_text.so"
 loadmodule "tls.so"

@@ -1,0 +1,26 @@
+"""SIP alone: people at Kamailio talk with the built-in partners of the gateway, who sit at xb.example here."""
+
+import pytest
+
+from interop.gateway import sip_peer, table
+
+LOOPBACK = "\n[networks.loopback]\n"
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])
+async def test_echo_answers_a_hundred_texts_in_order(transport, kamailio, gateway, sipp):
+    kamailio(transport)
+    gateway(LOOPBACK, table(network="loopback", domains=["xb.example"]), sip_peer(transport))
+    await sipp.register("bob", 6080)
+    listener = sipp.listen("bob", 6080)
+    texts = [f"{number:03} grüßt ☃" for number in range(100)]
+    sent = await sipp.send("bob", "echo@xb.example", texts, 6090)
+    assert {one.status for one in sent} == {200}
+    assert await listener.hears(100) == texts
+
+
+async def test_refuse_refuses(kamailio, gateway, sipp):
+    kamailio()
+    gateway(LOOPBACK, table(network="loopback", domains=["xb.example"]), sip_peer())
+    [sent] = await sipp.send("bob", "refuse@xb.example", ["please"], 6090)
+    assert 400 <= sent.status < 700
