@@ -1,4 +1,4 @@
-"""SIP alone: people at Kamailio talk with the built-in partners of the gateway, who sit at xb.example here."""
+"""SIP alone: people at Kamailio talk with the built-in partners of the gateway, who sit at xb.example."""
 
 import pytest
 
