@@ -369,7 +369,8 @@ class SipNetwork:
             refused = ua.inspect(ua.Facts(request, sender))
             if refused is not None and refused.code == sender.code:
                 # A stranger gets no state of ours (section 8.2.7).
-                self._note(sender.code, sender.detail, flow)
+                self._hub.count("unproven", self.name, sender.code)
+                self._log(sender.code, sender.detail, flow)
                 self._reply(request, flow, sender.status, sender.phrase, sender.headers)
                 return
         else:
@@ -394,8 +395,12 @@ class SipNetwork:
                 return
         except BadMessage as error:
             refused = ua.Refusal(error.status, "bad-message", error.text, error.headers)
-        if refused.status >= 300:
-            self._note(refused.code, refused.detail, transaction.flow)  # type: ignore[arg-type]
+        if request.method == "MESSAGE":
+            peer = sender.trunk.peer.name if isinstance(sender, Sender) else ""
+            self._hub.count("refused", peer, refused.code)
+            self._log(refused.code, refused.detail, transaction.flow)
+        else:
+            self._hub.count("answered", self.name, request.method if request.method in ua.KNOWN else "other")
         self.answer(transaction, refused.status, refused.phrase, refused.headers)
 
     def _take(self, transaction: ServerTransaction, request: Request, sender: Sender) -> None:
@@ -419,7 +424,7 @@ class SipNetwork:
             hub.accept(message, origin, answer)
         except DeliveryError as error:
             if error.reason in (Reason.FORBIDDEN, Reason.LOOP, Reason.POLICY):
-                self._note(error.reason.value, error.detail or error.text, flow)
+                self._log(error.reason.value, error.detail or error.text, flow)
             answer.fail(error)
         except Exception:
             # The sender must hear something, and the next message must not suffer from this one.
@@ -447,7 +452,8 @@ class SipNetwork:
     def _on_garbled(self, error: BadMessage, flow: Flow) -> None:
         """Something that can't be worked on: answered if it is a request that can be, dropped and counted
         otherwise."""
-        self._note("bad-message", f"{error.status} {error.text}", flow)
+        self._hub.count("bad_input", self.name, str(error.status))
+        self._log("bad-message", f"{error.status} {error.text}", flow)
         request = error.request
         if request is None:
             return
@@ -506,9 +512,8 @@ class SipNetwork:
         data = text.encode("utf-8", "surrogatepass")
         return hashlib.blake2b(data, key=self.context.secret[:32], digest_size=8).hexdigest()
 
-    def _note(self, code: str, detail: str, flow: Flow) -> None:
-        """Count a refusal, and log it: each kind from each address once a minute."""
-        self._hub.count("refused", "", code)
+    def _log(self, code: str, detail: str, flow: Any) -> None:
+        """Log a refusal with its reason: each kind from each address once a minute."""
         now = self._loop.time()
         key = (code, flow.remote[0])
         last = self._logged.get(key)

@@ -97,21 +97,23 @@ class PeerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         ),
     ] = ""
     transports: Annotated[
-        tuple[Transport, ...], Meta(min_length=1, description="What may be used to reach the peer, best first.")
+        tuple[Transport, ...],
+        Meta(min_length=1, description="What may be used to reach the peer, best first."),
     ] = ("tls", "tcp", "udp")
     trust: Annotated[
         tuple[Literal["address", "tls", "digest"], ...],
         Meta(
             description="How a request is proven to come from this peer: `address` (it comes from one of "
-            "`addresses`), "
-            "`tls` (a certificate for the sender's domain, RFC 5922), `digest` (one of "
+            "`addresses`), `tls` (a certificate for the sender's domain, RFC 5922), `digest` (one of "
             "`accounts`). One is enough."
         ),
     ] = ("tls",)
     addresses: Annotated[
         tuple[str, ...], Meta(description="IP addresses or networks (CIDR) of the peer's servers.")
     ] = ()
-    accounts: Annotated[tuple[Account, ...], Meta(description="Names and passwords accepted from the peer.")] = ()
+    accounts: Annotated[
+        tuple[Account, ...], Meta(description="Names and passwords accepted from the peer.")
+    ] = ()
     answer: Annotated[
         Literal["honest", "200", "202"],
         Meta(
