@@ -203,7 +203,7 @@ class Link(asyncio.Protocol, Generic[E]):
 
         `trailing` is what the machine had received behind the command that brought us here, and has not
         read: it must be empty, else somebody put plaintext behind STARTTLS, and the link is aborted with
-        `injection` (RFC 6120 section 5.3.1, CVE-2011-0411). `on_tls(done)` is called after the handshake; a
+        `injection` (RFC 6120 section 5.3.3, CVE-2011-0411). `on_tls(done)` is called after the handshake; a
         failed one ends the link, with `tls` as the code of its error."""
         if self._machine is None or self._tls is not None:
             raise LocalProtocolError("TLS cannot begin here")
