@@ -193,12 +193,12 @@ def gateway(
     """
     made: list[Gateway] = []
 
-    def make(*tables: str) -> Gateway:
+    def make(*tables: str, **networks: dict[str, object]) -> Gateway:
         ours = [sip_certificate]
         ours += [
             authority.issue(domain, file_name=f"gateway-{domain}") for domain in ("xa.example", "xb.example")
         ]
-        one = Gateway(tmp_path, authority.ca_file, ours, *tables)
+        one = Gateway(tmp_path, authority.ca_file, ours, *tables, **networks)
         made.append(one)
         one.start()
         return one

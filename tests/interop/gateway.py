@@ -13,6 +13,7 @@ from interop.peers.kamailio import Transport
 from interop.peers.program import Program
 
 MUCH = 1_000_000
+PORTS = (("udp", 5060), ("tcp", 5060), ("tls", 5061))
 
 COMMON = """\
 [server]
@@ -30,12 +31,9 @@ certificates = [{certificates}]
 [log]
 format = "json"
 
-[networks.xmpp]
-listen = ["{host}:5269"]
-
-[networks.sip]
-listen = ["udp:{host}:5060", "tcp:{host}:5060", "tls:{host}:5061"]
 """
+XMPP = {"listen": [f"{addresses.GATEWAY}:5269"]}
+SIP = {"listen": [f"{proto}:{addresses.GATEWAY}:{port}" for proto, port in PORTS]}
 
 PROXY_URI = {
     "udp": f"sip:{addresses.SIP}:5060",
@@ -49,9 +47,9 @@ def toml(value: object) -> str:
     return json.dumps(value)
 
 
-def table(**settings: object) -> str:
-    """One `[[peers]]` entry."""
-    return "\n[[peers]]\n" + "".join(f"{key} = {toml(value)}\n" for key, value in settings.items())
+def table(heading: str = "[[peers]]", **settings: object) -> str:
+    """One table of the configuration."""
+    return f"\n{heading}\n" + "".join(f"{key} = {toml(value)}\n" for key, value in settings.items())
 
 
 def xmpp_peer(domain: str, mode: str, **settings: object) -> str:
@@ -81,10 +79,19 @@ def sip_peer(transport: Transport = "udp", **settings: object) -> str:
 
 
 class Gateway:
-    """One instance with its data folder; `start` comes back when it says that it is ready."""
+    """One instance with its data folder; `start` comes back when it says that it is ready.
+
+    `tables` are its `[[peers]]`, `xmpp` and `sip` further settings of these networks.
+    """
 
     def __init__(
-        self, folder: Path, ca_file: Path, certificates: Sequence[Certificate], *tables: str
+        self,
+        folder: Path,
+        ca_file: Path,
+        certificates: Sequence[Certificate],
+        *tables: str,
+        xmpp: dict[str, object] | None = None,
+        sip: dict[str, object] | None = None,
     ) -> None:
         self.folder = folder / "gateway"
         self.folder.mkdir()
@@ -93,12 +100,12 @@ class Gateway:
             f"{{ certificate = {toml(str(one.certificate))}, key = {toml(str(one.key))} }}"
             for one in certificates
         )
-        common = COMMON.format(
-            data=self.data, ca=ca_file, certificates=ours, host=addresses.GATEWAY, dns=addresses.DNS
-        )
+        common = COMMON.format(data=self.data, ca=ca_file, certificates=ours, dns=addresses.DNS)
         self.config = self.folder / "rialto.toml"
-        # A table among `tables` that is none of [[peers]] must come first: it continues the common part.
-        self.config.write_text(common + "".join(tables))
+        networks = table("[networks.xmpp]", **(XMPP | (xmpp or {}))) + table(
+            "[networks.sip]", **(SIP | (sip or {}))
+        )
+        self.config.write_text(common + networks + "".join(tables))
         self._command = Path(sys.executable).with_name("rialto")
         self.ready_count = 0
         self._notify = self.folder / "notify.sock"

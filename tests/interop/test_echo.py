@@ -4,13 +4,13 @@ import pytest
 
 from interop.gateway import sip_peer, table
 
-LOOPBACK = "\n[networks.loopback]\n"
+LOOPBACK = table("[networks.loopback]") + table(network="loopback", domains=["xb.example"])
 
 
 @pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])
 async def test_echo_answers_a_hundred_texts_in_order(transport, kamailio, gateway, sipp):
     kamailio(transport)
-    gateway(LOOPBACK, table(network="loopback", domains=["xb.example"]), sip_peer(transport))
+    gateway(LOOPBACK, sip_peer(transport))
     await sipp.register("bob", 6080)
     listener = sipp.listen("bob", 6080)
     texts = [f"{number:03} grüßt ☃" for number in range(100)]
@@ -21,6 +21,6 @@ async def test_echo_answers_a_hundred_texts_in_order(transport, kamailio, gatewa
 
 async def test_refuse_refuses(kamailio, gateway, sipp):
     kamailio()
-    gateway(LOOPBACK, table(network="loopback", domains=["xb.example"]), sip_peer())
+    gateway(LOOPBACK, sip_peer())
     [sent] = await sipp.send("bob", "refuse@xb.example", ["please"], 6090)
     assert 400 <= sent.status < 700
