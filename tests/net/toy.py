@@ -56,7 +56,7 @@ class LineMachine:
         self._buffer += data
         while b"\n" in self._buffer and not self._stopped:
             line, _, self._buffer = self._buffer.partition(b"\n")
-            self.events.append(Line(line.decode()))
+            self.events.append(Line(line.decode(errors="replace")))
             if line == b"STARTTLS":
                 self._stopped = True
                 self.trailing, self._buffer = self._buffer, b""

@@ -84,13 +84,16 @@ class Endpoint:
 
     def _readable(self) -> None:
         recvfrom, on_datagram = self._socket.recvfrom, self._on_datagram
-        for _ in range(_MAX_PER_TURN):
+        for count in range(_MAX_PER_TURN):
             try:
                 data, address = recvfrom(_MAX_DATAGRAM_BYTES)
             except BlockingIOError:
+                if count == 0:  # woken by an error that is no longer there
+                    self._listen_again()
                 break
             except OSError:  # somebody we wrote to is not there; the error queue knows who
                 self._read_errors()
+                self._listen_again()
                 continue
             self.datagrams_in += 1
             self.bytes_in += len(data)
@@ -126,15 +129,23 @@ class Endpoint:
         """Drain the kernel's error queue: each entry has the address that our datagram was meant for."""
         if not _MSG_ERRQUEUE:
             return
-        for _ in range(_MAX_PER_TURN):
+        for count in range(_MAX_PER_TURN):
             if self._closed:
                 return
             try:
                 _, ancillary, _, address = self._socket.recvmsg(0, 512, _MSG_ERRQUEUE)
             except OSError:  # BlockingIOError: there is no more
+                if count > 0:
+                    self._listen_again()
                 return
             if _is_unreachable(ancillary) and address:
                 self._tell_unreachable(address[:2])
+
+    def _listen_again(self) -> None:
+        """QUIRK(libuv): after an error on the socket it polls no more until it is asked anew."""
+        if not self._closed:
+            self._loop.remove_reader(self._socket.fileno())
+            self._loop.add_reader(self._socket.fileno(), self._readable)
 
     def _tell_unreachable(self, remote: Remote) -> None:
         self.unreachable += 1
