@@ -187,9 +187,9 @@ class Resolver:
         message = response.response
         secure = bool(message.flags & dns.flags.AD)
         if response.rrset is None:
-            answer = Answer[Any]((), secure)
-            self._remember(key, answer, _negative_ttl([message]))
-            return answer
+            nothing: Answer[Any] = Answer((), secure)
+            self._remember(key, nothing, _negative_ttl([message]))
+            return nothing
         records = tuple(_READERS[kind](record) for record in list(response.rrset)[:_MAX_RECORDS])
         answer = Answer(records, secure)
         self._remember(key, answer, min(float(response.chaining_result.minimum_ttl), _MAX_TTL_S))
