@@ -24,3 +24,14 @@ async def test_refuse_refuses(kamailio, gateway, sipp):
     gateway(LOOPBACK, sip_peer())
     [sent] = await sipp.send("bob", "refuse@xb.example", ["please"], 6090)
     assert 400 <= sent.status < 700
+
+
+async def test_the_proxy_is_found_in_the_dns_and_a_dead_server_is_passed_over(kamailio, gateway, sipp):
+    proxy = kamailio("udp")
+    gateway(LOOPBACK, sip_peer("udp", proxy=""))
+    await sipp.register("bob", 6080)
+    listener = sipp.listen("bob", 6080)
+    await sipp.send("bob", "echo@xb.example", ["by NAPTR and SRV"], 6090)
+    assert await listener.hears(1) == ["by NAPTR and SRV"]
+    [echo] = [request for request in proxy.requests("MESSAGE") if "sip:bob@sip.example from" in request]
+    assert echo.startswith("tcp "), "NAPTR prefers TCP, whose first server is dead"

@@ -16,12 +16,12 @@ from interop.peers.sipp import SippListener
 from interop.peers.xmpp_client import XmppClient, eventually
 
 KILLS = 20
-SENDERS = 5
+SENDERS = 10
 
 
 async def kill_again_and_again(gateway: Gateway, chance: random.Random) -> None:
     for _ in range(KILLS):
-        await asyncio.sleep(chance.uniform(0.05, 1.2))
+        await asyncio.sleep(chance.uniform(0.05, 1.5))
         gateway.kill()
         await asyncio.sleep(chance.uniform(0.0, 0.3))
         await asyncio.to_thread(gateway.start)

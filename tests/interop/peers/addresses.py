@@ -6,6 +6,7 @@ XB = "127.0.0.3"  # the XMPP server of xb.example
 GATEWAY = "127.0.0.4"  # the gateway under test: sip.example for XMPP, xa.example and xb.example for SIP
 SIP = "127.0.0.5"  # registrar and proxy of sip.example
 CLIENTS = "127.0.0.6"  # SIP clients, told apart by their ports
+NOBODY = "127.0.0.8"  # nobody listens here
 STRANGER = "127.0.0.9"  # somebody whom nobody trusts
 
 XMPP_ADDRESS_OF = {"xa.example": XA, "xb.example": XB}

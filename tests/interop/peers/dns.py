@@ -22,6 +22,7 @@ log-queries
 host-record=xa.example,xmpp.xa.example,{addresses.XA}
 host-record=xb.example,xmpp.xb.example,{addresses.XB}
 host-record=sip.example,proxy.sip.example,{addresses.SIP}
+host-record=dead.sip.example,{addresses.NOBODY}
 host-record=gw.example,{addresses.GATEWAY}
 
 # XMPP: the domains with a server of their own, and the one that the gateway serves
@@ -34,7 +35,8 @@ naptr-record=sip.example,10,10,S,SIP+D2T,,_sip._tcp.sip.example
 naptr-record=sip.example,20,10,S,SIP+D2U,,_sip._udp.sip.example
 naptr-record=sip.example,30,10,S,SIPS+D2T,,_sips._tcp.sip.example
 srv-host=_sip._udp.sip.example,proxy.sip.example,5060,0,5
-srv-host=_sip._tcp.sip.example,proxy.sip.example,5060,0,5
+srv-host=_sip._tcp.sip.example,dead.sip.example,5060,0,5
+srv-host=_sip._tcp.sip.example,proxy.sip.example,5060,10,5
 srv-host=_sips._tcp.sip.example,proxy.sip.example,5061,0,5
 srv-host=_sip._udp.xa.example,gw.example,5060,0,5
 srv-host=_sip._tcp.xa.example,gw.example,5060,0,5
