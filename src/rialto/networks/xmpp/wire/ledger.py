@@ -23,6 +23,7 @@ class Ledger:
 
     __slots__ = (
         "_done",
+        "_given_up",
         "_unacknowledged",
         "acknowledged",
         "handled",
@@ -42,6 +43,7 @@ class Ledger:
         self.handled = 0
         self.acknowledged = 0
         self._done: set[int] = set()
+        self._given_up = 0  # sent, never acknowledged, and never to be written again
         self._unacknowledged: deque[tuple[bytes, Any]] = deque()
 
     @property
@@ -77,10 +79,12 @@ class Ledger:
         """The peer's count; the tokens of what it newly answers for. Raises ValueError if it counts too
         far."""
         number = (h - self.acknowledged) % _MODULUS
-        if number > len(self._unacknowledged):
+        if number > self._given_up + len(self._unacknowledged):
             raise ValueError("handled-count-too-high")
         self.acknowledged += number
-        return tuple([self._unacknowledged.popleft()[1] for _ in range(number)])
+        forgotten = min(number, self._given_up)
+        self._given_up -= forgotten
+        return tuple([self._unacknowledged.popleft()[1] for _ in range(number - forgotten)])
 
     def unacknowledged(self) -> Iterator[tuple[bytes, Any]]:
         """What would have to be written again, oldest first."""
@@ -89,8 +93,13 @@ class Ledger:
     def abandon(self) -> tuple[Any, ...]:
         """Nobody will ever answer for these any more: their tokens."""
         tokens = tuple([token for _, token in self._unacknowledged])
+        self._given_up += len(tokens)
         self._unacknowledged.clear()
         return tokens
+
+    def go_on(self) -> None:
+        """The stream was resumed: the peer counts on from what it said, without what was given up."""
+        self._given_up = 0
 
     def rewind(self) -> None:
         """The stream was lost: the peer will send again whatever we have not said to have handled."""

@@ -71,8 +71,6 @@ class Receiving(ServerStream):
         timing: Timing = Timing(),  # noqa: B008
         secure: bool = False,
         offer_tls: bool = True,
-        bidirectional: bool = True,
-        stream_management: bool = True,
         resumption_s: float = 300.0,
         find_ledger: Callable[[str], Ledger | None] = lambda _id: None,
     ) -> None:
@@ -83,8 +81,8 @@ class Receiving(ServerStream):
         self._is_local = is_ours
         self._policy_of = policy_for
         self._offer_tls = offer_tls
-        self._offer_bidi = bidirectional
-        self._offer_sm = stream_management
+        self._offer_bidi = True
+        self._offer_sm = True
         self._resumption_s = resumption_s
         self._find_ledger = find_ledger
         self._attempts = 0
@@ -130,6 +128,7 @@ class Receiving(ServerStream):
             raise StreamRule("host-unknown", f"{local} is not served here")  # RFC 6120 section 4.9.3.6
         self.local = local
         policy = self._policy_of(remote)
+        self._offer_bidi, self._offer_sm = policy.bidirectional, policy.stream_management
         if not version and policy.tls == "required" and not self.secure:
             raise StreamRule("unsupported-version", "TLS is required, so 1.0 is")
         self.state = State.OPEN if self._incoming else State.NEGOTIATING
@@ -166,8 +165,8 @@ class Receiving(ServerStream):
                 parts.append(f"<mechanisms xmlns='{SASL}'><mechanism>EXTERNAL</mechanism></mechanisms>")
             if self._offer_bidi and not self.bidirectional and not self._authenticated:
                 parts.append(f"<bidi xmlns='{BIDI_FEATURE}'/>")
-            # Always: even where it proves nobody, it is how our own keys are verified.
-            parts.append(f"<dialback xmlns='{DIALBACK_FEATURE}'><errors/></dialback>")
+            if policy.dialback or not policy.known:  # strangers may have to verify our own keys
+                parts.append(f"<dialback xmlns='{DIALBACK_FEATURE}'><errors/></dialback>")
             if self._offer_sm and self.ledger is None:
                 parts.append(f"<sm xmlns='{SM}'/>")
         parts.append("</stream:features>")
@@ -275,6 +274,7 @@ class Receiving(ServerStream):
         self.ledger = ledger
         ledger.rewind()
         tokens = self._acknowledge(element)
+        ledger.go_on()
         previous = escape_attribute(element.get("previd"))
         self._out.append(f"<resumed xmlns='{SM}' h='{ledger.h}' previd='{previous}'/>".encode())
         for data, _ in ledger.unacknowledged():

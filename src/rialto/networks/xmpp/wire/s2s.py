@@ -41,13 +41,16 @@ class Policy(NamedTuple):
     """What one peer may use to prove itself, and whether it must come with TLS (`required`, `optional`,
     `off`).
 
-    `known` is False for a domain that we have no dealings with.
+    `known` is False for a domain that we have no dealings with; `bidirectional` and `stream_management` say
+    what it is offered.
     """
 
     tls: str = "required"
     external: bool = True
     dialback: bool = False
     known: bool = True
+    bidirectional: bool = True
+    stream_management: bool = True
 
 
 class ServerStream(Stream):

@@ -1,0 +1,126 @@
+"""What becomes of a stanza that has come in: a message for the hub, an answer, or nothing.
+
+| stanza | becomes |
+|---|---|
+| message with words | a `Message` for the hub; a refusal goes back as its error |
+| message of type `error` | the return of one of ours (`hub.returned`) |
+| message without words | nothing: counted as having nothing to carry |
+| iq `get`, `set` | an answer (`rialto.networks.xmpp.answers`) |
+| iq `result`, `error` | proof that our ping was read (`rialto.networks.xmpp.channel`), or nothing |
+| presence | at most a refusal: presence is not carried yet |
+"""
+
+from __future__ import annotations
+
+from rialto.core.network import Outcome
+from rialto.model.errors import DeliveryError, Refused
+from rialto.networks.xmpp.answers import Self, answer_iq, answer_presence
+from rialto.networks.xmpp.conditions import from_error
+from rialto.networks.xmpp.live import Desk, LiveStream
+from rialto.networks.xmpp.translate import error_reply, to_model
+from rialto.networks.xmpp.wire.element import Element
+from rialto.networks.xmpp.wire.events import StanzaReceived
+
+
+class Accepted:
+    """A message that was handed to the hub: its stream hears when it is on disk.
+
+    Nobody waits for the far side's answer: XMPP tells of a failure whenever it happens, and the hub's report
+    survives a restart.
+    """
+
+    __slots__ = ("_desk", "_event", "_stream")
+
+    waiting = False
+
+    def __init__(self, desk: Desk, stream: LiveStream, event: StanzaReceived) -> None:
+        self._desk = desk
+        self._stream = stream
+        self._event = event
+
+    def stored(self) -> None:
+        """See `Inbound`."""
+        self._stream.handled(self._event.number)
+
+    def refused(self, error: DeliveryError) -> None:
+        """See `Inbound`."""
+        _answer(self._desk, self._event, error_reply(self._event.stanza, error))
+        self._stream.handled(self._event.number)
+
+    def settled(self, outcome: Outcome, error: DeliveryError | None) -> bool:
+        """See `Inbound`."""
+        return False
+
+
+def receive(desk: Desk, about: Self, stream: LiveStream, event: StanzaReceived) -> None:
+    """Do what is to be done with a stanza."""
+    stanza = event.stanza
+    if stanza.name == "message":
+        if stanza.attributes.get("type") == "error":
+            _returned(desk, stream, event)
+        elif _message(desk, stream, event):
+            return
+    elif stanza.name == "iq":
+        _iq(desk, about, event)
+    else:
+        answer, kind = answer_presence(stanza)
+        desk.hub.count("answered" if answer is not None else "ignored", desk.name, f"presence {kind}"[:40])
+        _answer(desk, event, answer)
+    stream.handled(event.number)
+
+
+def _message(desk: Desk, stream: LiveStream, event: StanzaReceived) -> bool:
+    """Hand a message to the hub; True if it will be handled when it is on disk."""
+    hub = desk.hub
+    stanza = event.stanza
+    try:
+        message = to_model(
+            stanza, event.sender, event.recipient, new_id=hub.new_id(), received_at=desk.context.clock()
+        )
+        if message is None:
+            hub.count("ignored", desk.name, "message without text")
+            return False
+        origin = stream.origin(event.sender.domain, event.proof)
+        if origin is None:
+            hub.count("ignored", desk.name, "message of a former peer")
+            return False
+        hub.accept(message, origin, Accepted(desk, stream, event))
+    except DeliveryError as error:
+        _answer(desk, event, error_reply(stanza, error))
+        return False
+    return True
+
+
+def _returned(desk: Desk, stream: LiveStream, event: StanzaReceived) -> None:
+    message_id = event.stanza.attributes.get("id", "")
+    origin = stream.origin(event.sender.domain, event.proof)
+    if not message_id or origin is None:
+        desk.hub.count("ignored", desk.name, "error")
+        return
+    error = from_error(event.stanza)
+    desk.forget(event.recipient.domain, event.sender.domain, message_id)
+    if not error.text:
+        error = Refused(error.reason, _words(error), detail=error.detail, redirect=error.redirect)
+    desk.hub.returned(message_id, error, origin)
+
+
+def _words(error: DeliveryError) -> str:
+    return f"the recipient's server says: {error.detail.partition(' ')[0]}"
+
+
+def _iq(desk: Desk, about: Self, event: StanzaReceived) -> None:
+    stanza = event.stanza
+    kind = stanza.attributes.get("type")
+    if kind in {"result", "error"}:
+        if not desk.pings.answered(stanza.attributes.get("id", ""), event.sender.domain):
+            desk.hub.count("ignored", desk.name, "iq")
+        return
+    answer, what = answer_iq(stanza, event.recipient, about)
+    if answer is not None:
+        desk.hub.count("answered", desk.name, what)
+        _answer(desk, event, answer)
+
+
+def _answer(desk: Desk, event: StanzaReceived, answer: Element | None) -> None:
+    if answer is not None:
+        desk.say(event.recipient.domain, event.sender.domain, answer)
