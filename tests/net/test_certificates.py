@@ -111,7 +111,7 @@ def test_everything_wrong_is_told_at_once() -> None:
     assert verdict(leaf).codes == {"untrusted", "wrong-name", "wrong-usage", "expired"}
 
 
-# -- names ----------------------------------------------------------------------------------------------------
+# -- names ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -198,7 +198,7 @@ def test_identities_of_rubbish_are_none() -> None:
     assert identities(make("leaf", ROOT, names=dns("a.example")).der[0]).dns == ("a.example",)
 
 
-# -- paths ----------------------------------------------------------------------------------------------------
+# -- paths ----------------------------------------------------------------------------------------------
 
 
 def test_the_chain_may_lead_over_other_cas_in_any_order() -> None:
@@ -313,7 +313,7 @@ def test_a_certificate_that_the_operator_trusts_needs_no_ca() -> None:
     assert verdict(lone, "b.example", trust=Trust((lone.certificate,))).codes == {"wrong-name"}
 
 
-# -- pins -----------------------------------------------------------------------------------------------------
+# -- pins -----------------------------------------------------------------------------------------------
 
 
 def test_a_self_signed_certificate_is_refused_by_name() -> None:
@@ -344,7 +344,7 @@ def test_a_pin_is_for_the_leaf_only() -> None:
     assert not judge(chain, NameKind.XMPP, "a.example", trust, NOW).ok
 
 
-# -- for people -----------------------------------------------------------------------------------------------
+# -- for people -----------------------------------------------------------------------------------------
 
 
 def test_a_certificate_is_described() -> None:
@@ -362,7 +362,7 @@ def test_a_certificate_is_described() -> None:
 
 
 def test_what_is_no_certificate_cannot_be_described() -> None:
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"\w"):
         describe(b"rubbish")
 
 

@@ -210,7 +210,7 @@ def test_what_is_not_tls_fails_with_a_reason(store: CertificateStore, rubbish: b
     assert server.next_event() is None
 
 
-# -- against the standard library's TLS -----------------------------------------------------------------------
+# -- against the standard library's TLS -----------------------------------------------------------------
 
 
 class Stdlib:
@@ -320,7 +320,7 @@ def test_without_forward_secrecy_and_authenticated_encryption_there_is_no_channe
     assert isinstance(server.next_event(), HandshakeFailed)
 
 
-# -- the store ------------------------------------------------------------------------------------------------
+# -- the store ------------------------------------------------------------------------------------------
 
 
 def test_certificates_are_read_again(folder: Path, tmp_path: Path) -> None:

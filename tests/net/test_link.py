@@ -112,7 +112,7 @@ def test_the_tap_shows_both_ways() -> None:
     assert seen == [("in", b"one\n"), ("out", b"two\n")]
 
 
-# -- time -----------------------------------------------------------------------------------------------------
+# -- time -----------------------------------------------------------------------------------------------
 
 
 def test_the_machines_timer_rings_at_its_time() -> None:
@@ -190,7 +190,7 @@ def test_our_own_pause_is_not_the_peers_silence() -> None:
     assert owner.error == "idle"
 
 
-# -- back-pressure --------------------------------------------------------------------------------------------
+# -- back-pressure --------------------------------------------------------------------------------------
 
 
 def test_a_pause_holds_back_events_that_are_there_already() -> None:
@@ -236,7 +236,7 @@ def test_who_never_reads_costs_so_much_and_no_more() -> None:
     assert owner.error == "not-reading"
 
 
-# -- ends -----------------------------------------------------------------------------------------------------
+# -- ends -----------------------------------------------------------------------------------------------
 
 
 def test_the_end_is_an_event_and_then_the_link_closes() -> None:
@@ -344,7 +344,7 @@ def test_an_abort_has_its_reason() -> None:
     assert "192.0.2.1:5269" in repr(owner.link)
 
 
-# -- faults of our own ----------------------------------------------------------------------------------------
+# -- faults of our own ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -377,7 +377,7 @@ def test_a_fault_of_ours_is_logged_and_costs_this_link_only(where: str) -> None:
         assert owner.error == "internal"
 
 
-# -- STARTTLS -------------------------------------------------------------------------------------------------
+# -- STARTTLS -------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 import structlog
 
-from rialto.net.link import Tap
+from rialto.net.terms import Tap
 
 log = structlog.get_logger(__name__)
 
