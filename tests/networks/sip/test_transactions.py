@@ -473,9 +473,11 @@ def test_every_state_that_can_be_reached_has_a_way_out(table: dict) -> None:  # 
 
 
 def test_the_timers_are_those_of_table_4() -> None:
-    unreliable, reliable = Durations(Timing(), reliable=False).first, Durations(Timing(), reliable=True).first
+    unreliable = Durations(Timing(), reliable=False).first
+    reliable = Durations(Timing(), reliable=True).first
     assert {name: unreliable[name] for name in "ABDEFGHIJKLM"} == {
-        "A": 0.5, "B": 32, "D": 32, "E": 0.5, "F": 32, "G": 0.5, "H": 32, "I": 5, "J": 32, "K": 5, "L": 32, "M": 32,
+        "A": 0.5, "B": 32, "D": 32, "E": 0.5, "F": 32, "G": 0.5, "H": 32, "I": 5, "J": 32, "K": 5, "L": 32,
+        "M": 32,
     }  # fmt: skip
     assert {name: reliable[name] for name in "BDFHIJKLM"} == {
         "B": 32, "D": 0, "F": 32, "H": 32, "I": 0, "J": 0, "K": 0, "L": 32, "M": 32,

@@ -73,9 +73,9 @@ def search(uri: Uri, transports: Sequence[str], random: Callable[[], float], nam
     `transports` are those that may be used, best first; `name` replaces the name for TLS. Raises
     DeliveryError.
     """
-    host = uri.host
+    host = ascii_domain(uri.host)
     secure = uri.scheme == "sips"
-    name = name or host
+    name = name or uri.host
     allowed = ["tls"] if secure else list(transports)
     transport = transport_of(uri, transports)
     numeric = _numeric(host)
@@ -167,7 +167,7 @@ async def locate(
 
 
 async def _ask(resolver: Resolver, question: Question) -> Records:
-    asked = ascii_domain(question.name)
+    asked = question.name
     try:
         if question.kind == "srv":
             return (await resolver.srv(asked)).records
