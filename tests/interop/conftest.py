@@ -3,6 +3,7 @@
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -132,8 +133,8 @@ def kamailio(
     """Make and start the proxy of sip.example: `kamailio(to_gateway="udp" | "tcp" | "tls")`."""
     made: list[Kamailio] = []
 
-    def make(to_gateway: Transport = "udp") -> Kamailio:
-        server = Kamailio(tmp_path, sip_certificate, authority.ca_file, to_gateway)
+    def make(to_gateway: Transport = "udp", **settings: Any) -> Kamailio:
+        server = Kamailio(tmp_path, sip_certificate, authority.ca_file, to_gateway, **settings)
         made.append(server)
         server.start()
         return server

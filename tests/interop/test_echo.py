@@ -35,3 +35,16 @@ async def test_the_proxy_is_found_in_the_dns_and_a_dead_server_is_passed_over(ka
     assert await listener.hears(1) == ["by NAPTR and SRV"]
     [echo] = [request for request in proxy.requests("MESSAGE") if "sip:bob@sip.example from" in request]
     assert echo.startswith("tcp "), "NAPTR prefers TCP, whose first server is dead"
+
+
+@pytest.mark.parametrize("algorithm", ["MD5", "SHA-256"])
+async def test_the_gateway_proves_itself_when_the_proxy_challenges_it(algorithm, kamailio, gateway, sipp):
+    kamailio("udp", challenged="gateway", algorithm=algorithm)
+    gateway(LOOPBACK, sip_peer("tcp", username="gateway", password="pw"))
+    await sipp.register("bob", 6080, is_challenged=False)
+    listener = sipp.listen("bob", 6080)
+    texts = [f"prove it {number}" for number in range(10)]
+    sender = sipp.sender("bob", "echo@xb.example", texts, 6090, is_challenged=False)
+    sender.start()
+    await sender.finish()
+    assert await listener.hears(10) == texts

@@ -11,6 +11,7 @@ from .certificates import Certificate
 from .program import Program
 
 Transport = Literal["udp", "tcp", "tls"]
+Algorithm = Literal["MD5", "SHA-256"]
 
 CONFIG = """\
 #!KAMAILIO
@@ -51,6 +52,7 @@ modparam("tls", "config", "{folder}/tls.cfg")
 modparam("usrloc", "db_mode", 1)
 modparam("usrloc", "db_url", "text://{folder}/db")
 modparam("db_text", "db_mode", 1)
+modparam("auth", "algorithm", "{algorithm}")
 modparam("registrar", "method_filtering", 0)
 
 request_route {{
@@ -59,9 +61,9 @@ request_route {{
   if (!sanity_check("17895", "7")) {{ exit; }}
   if (is_method("CANCEL")) {{ if (t_check_trans()) t_relay(); exit; }}
   if (!is_method("ACK")) {{ if (t_precheck_trans()) {{ t_check_trans(); exit; }} t_check_trans(); }}
-  # Our own users prove who they are, whatever they send; the gateway never speaks in their name.
-  if (is_method("REGISTER") || from_uri==myself) {{
-    if (!pv_auth_check("sip.example", "pw", "0", "1")) {{ auth_challenge("sip.example", "0"); exit; }}
+  # Our own users prove who they are (or, where it says so, the gateway does).
+  if ({challenged}) {{
+    if (!pv_auth_check("sip.example", "pw", "0", "{name_check}")) {{ auth_challenge("sip.example", "0"); exit; }}
     if (!is_method("REGISTER")) consume_credentials();
   }}
   if (is_method("REGISTER")) {{ if (!save("location")) sl_reply_error(); exit; }}
@@ -95,6 +97,10 @@ require_certificate = yes
 """
 
 TABLES = Path("/usr/share/kamailio/dbtext/kamailio")
+CHALLENGED = {
+    "users": 'is_method("REGISTER") || from_uri==myself',
+    "gateway": "src_ip==" + addresses.GATEWAY,
+}
 GATEWAY_URI = {
     "udp": f"sip:{addresses.GATEWAY}:5060",
     "tcp": f"sip:{addresses.GATEWAY}:5060;transport=tcp",
@@ -103,10 +109,16 @@ GATEWAY_URI = {
 
 
 class Kamailio:
-    """The proxy at 127.0.0.5; every user of sip.example has the password `pw`."""
+    """The proxy at 127.0.0.5; every user of sip.example, or else the gateway, has the password `pw`."""
 
     def __init__(
-        self, folder: Path, certificate: Certificate, ca_file: Path, to_gateway: Transport = "udp"
+        self,
+        folder: Path,
+        certificate: Certificate,
+        ca_file: Path,
+        to_gateway: Transport = "udp",
+        challenged: Literal["users", "gateway"] = "users",
+        algorithm: Algorithm = "MD5",
     ) -> None:
         self.host = addresses.SIP
         self.folder = folder / "kamailio"
@@ -124,6 +136,9 @@ class Kamailio:
                 host=self.host,
                 folder=self.folder,
                 gateway=GATEWAY_URI[to_gateway],
+                challenged=CHALLENGED[challenged],
+                algorithm=algorithm,
+                name_check="1" if challenged == "users" else "0",
                 modules=next(Path("/usr/lib").glob("*/kamailio/modules")),
             )
         )
