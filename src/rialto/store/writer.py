@@ -14,7 +14,8 @@ unit harms no other. If the commit itself fails (a full disk) every unit of the 
 told so, and the next batch tries again.
 
 `done(error)` of every unit is called on the event loop, in the order of submission, after the commit has
-returned. That order is what keeps a conversation in order.
+returned. That order is what keeps a conversation in order. A `done` that raises harms no other; when all of a
+batch have been called, so is `after_batch`.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import structlog
+
 from rialto.model.errors import RialtoError
 from rialto.store.units import STATEMENTS, Unit
 
@@ -35,6 +38,9 @@ _Batch = list[tuple[Unit, Done]]
 
 MAX_BATCH_UNITS = 2000
 """More would make the first unit of a batch wait too long."""
+
+
+_log = structlog.get_logger(__name__)
 
 
 class StoreError(RialtoError):
@@ -66,8 +72,7 @@ class Writer:
         self._scheduled = False
         self._inbox: queue.SimpleQueue[_Batch | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
-        self._idle = asyncio.Event()
-        self._idle.set()
+        self.after_batch: Callable[[], None] | None = None
         self.commits = 0
         """How many batches were committed."""
         self.units = 0
@@ -87,11 +92,13 @@ class Writer:
 
     def submit(self, unit: Unit, done: Done) -> None:
         """Write this unit with the next group; `done(None)` on disk, `done(error)` if it is not."""
+        if self._thread is None:
+            self._loop.call_soon(done, StoreError("the store is closed"))
+            return
         self._pending.append((unit, done))
         if not self._busy and not self._scheduled:
             # Not at once: what else happens in this turn of the loop shares the commit.
             self._scheduled = True
-            self._idle.clear()
             self._loop.call_soon(self._hand_over)
 
     async def write(self, unit: Unit) -> None:
@@ -111,17 +118,23 @@ class Writer:
 
     async def flush(self) -> None:
         """Wait until everything submitted so far has been written (or has failed)."""
-        while self._busy or self._pending:
-            await self._idle.wait()
+        if self._thread is not None:
+            with contextlib.suppress(StoreError):
+                await self.write([])  # its turn comes after theirs
+
+    async def drain(self) -> None:
+        """Wait until there is nothing more to write, nor anything that followed from it."""
+        while self._thread is not None and (self._busy or self._pending):
+            await self.flush()
 
     async def stop(self) -> None:
-        """Write what is submitted, then end the thread and close the database."""
-        if self._thread is None:
+        """Write what is submitted, and what follows from that, then end the thread and close the database."""
+        await self.drain()
+        thread, self._thread = self._thread, None
+        if thread is None:
             return
-        await self.flush()
         self._inbox.put(None)
-        await asyncio.to_thread(self._thread.join)
-        self._thread = None
+        await asyncio.to_thread(thread.join)
         self._connection.close()
 
     def _hand_over(self) -> None:
@@ -136,16 +149,18 @@ class Writer:
         self._busy = False
         self.commits += 1
         self.units += len(batch)
+        if errors is not None:
+            failed = [error for error in errors if error is not None]
+            _log.error("could not be written", units=len(failed), of=len(batch), error=str(failed[0]))
         if self._pending:
             self._hand_over()
-        if errors is None:
-            for _, done in batch:
-                done(None)
-        else:
-            for (_, done), error in zip(batch, errors, strict=True):
-                done(error)
-        if not self._busy and not self._pending:
-            self._idle.set()
+        for number, (_, done) in enumerate(batch):
+            try:
+                done(errors[number] if errors is not None else None)
+            except Exception:
+                _log.exception("what follows from a write failed")
+        if self.after_batch is not None:
+            self.after_batch()
 
     # -- in the thread ---------------------------------------------------------------------------------
 
@@ -167,12 +182,12 @@ class Writer:
                 if parameters_list:
                     self._connection.executemany(sql, parameters_list)
             self._connection.execute("COMMIT")
-        except sqlite3.Error:
+        except Exception:  # also what the driver says of a value that it cannot write, in many classes
             self._roll_back()
             return self._write_one_by_one(batch)
         return None
 
-    def _write_one_by_one(self, batch: _Batch) -> list[StoreError | None]:
+    def _write_one_by_one(self, batch: _Batch) -> list[StoreError | None] | None:
         errors: list[StoreError | None] = []
         try:
             self._connection.execute("BEGIN IMMEDIATE")
@@ -181,19 +196,18 @@ class Writer:
                 try:
                     for statement, parameters in sorted(unit, key=lambda step: step[0]):
                         self._connection.execute(STATEMENTS[statement], parameters)
-                except sqlite3.Error as error:
-                    self._connection.execute("ROLLBACK TO unit")
-                    errors.append(StoreError(str(error)))
+                except Exception as error:
+                    self._connection.execute("ROLLBACK TO unit")  # fails where the disk is to blame
+                    errors.append(StoreError(f"{type(error).__name__}: {error}"))
                 else:
                     errors.append(None)
                 self._connection.execute("RELEASE unit")
             self._connection.execute("COMMIT")
-        except sqlite3.Error as error:
+        except Exception as error:
             self._roll_back()
-            return [StoreError(str(error))] * len(batch)
-        return errors
+            return [StoreError(f"{type(error).__name__}: {error}")] * len(batch)
+        return errors if any(errors) else None
 
     def _roll_back(self) -> None:
-        if self._connection.in_transaction:
-            with contextlib.suppress(sqlite3.Error):
-                self._connection.execute("ROLLBACK")
+        with contextlib.suppress(sqlite3.Error):  # "no transaction is active": it was rolled back already
+            self._connection.execute("ROLLBACK")
