@@ -2,11 +2,11 @@
 
 ## Theory of operation
 
-An `Item` is one message (or report) on its way out. Items stand in *lanes*, one for each recipient of a
-peer, in the order in which they were stored; a lane has at most `in_flight_per_recipient` items on the
-wire (SIP allows one: RFC 3428 section 8). Lanes belong to a *destination*: what the network says fails
-together, a server or a domain. A destination has a window of items on the wire, and takes from its ready
-lanes in turn, so that one busy conversation does not hold up the others.
+An `Item` (see `item`) is one message or report on its way out. Items stand in *lanes*, one for each
+recipient of a peer, in the order in which they were stored; a lane has at most `in_flight_per_recipient`
+items on the wire (SIP allows one: RFC 3428 section 8). Lanes belong to a *destination*: what the network
+says fails together, a server or a domain. A destination has a window of items on the wire, and takes from
+its ready lanes in turn, so that one busy conversation does not hold up the others.
 
     put ──► lane ──► destination.ready ──► deliver ──┬─► sent / delivered ──► settled
              ▲                                       ├─► failed, for good ──► settled
@@ -21,7 +21,11 @@ What is tried again returns to its place in the lane, so a conversation keeps it
 outages. Nothing is tried for ever: an item that has expired is settled as such, found by a sweep over the
 waiting lanes every few seconds, which costs something only while there is an outage.
 
-One timer serves all of this. Everything happens on the event loop's thread.
+One timer serves all of this. Waiting is measured by a clock that never steps (`monotonic`), expiry by the
+calendar (`clock`). Everything happens on the event loop's thread.
+
+The network gets an `Attempt`, a new one for every try and every part. Its answer counts only while it is the
+item's current one: whatever comes late, or twice, speaks of something that is over, and is not heard.
 """
 
 from __future__ import annotations
@@ -34,13 +38,17 @@ from typing import Protocol
 import structlog
 
 from rialto.core.adapt import adapt
-from rialto.core.network import Inbound, Network, Outcome, Peer
+from rialto.core.item import Attempt, Item
+from rialto.core.network import Network, Outcome, Peer
 from rialto.core.trail import Event, Stop
 from rialto.model.errors import DeliveryError, Expired, Reason, Refused, Unreachable
 from rialto.model.message import Content, Message
 
 BACK_OFF_FIRST_S = 1.0
 BACK_OFF_MOST_S = 60.0
+RETRY_AFTER_MOST_S = 900.0
+"""However long a peer asks us to wait, we look again after this: it may have been wrong."""
+
 SWEEP_EVERY_S = 5.0
 KEPT_ATTEMPTS = 8
 """So many failed attempts are written into the trail; later ones only when their number is a power of two."""
@@ -53,69 +61,6 @@ class Timer(Protocol):
 
     def cancel(self) -> None:
         """Do not call."""
-
-
-class Item:
-    """One message or report on its way out; to the network it is the `Delivery`."""
-
-    __slots__ = (
-        "about", "alternatives", "attempt", "content", "domain", "events", "expires_at", "fidelity", "id",
-        "inbound", "lane", "on_wire", "origin_peer", "part_count", "parts", "peer", "queue", "received_at",
-        "size_bytes", "stable_key", "uncertain", "whole", "written",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        content: Content,
-        *,
-        peers: tuple[Peer, ...],
-        origin_peer: str,
-        size_bytes: int,
-        expires_at: float,
-        stable_key: bytes | None = None,
-        inbound: Inbound | None = None,
-        attempt: int = 0,
-    ) -> None:
-        self.id = content.id
-        self.whole = content
-        self.content = content
-        self.peer = peers[0]
-        self.alternatives = peers[1:]
-        self.domain = content.recipient.domain
-        self.origin_peer = origin_peer
-        self.received_at = content.received_at
-        self.expires_at = expires_at
-        self.size_bytes = size_bytes
-        self.stable_key = stable_key
-        self.inbound = inbound
-        self.attempt = attempt
-        self.events: list[Event] = []
-        self.parts: tuple[Content, ...] = ()
-        """What is still to be put on the wire, oldest first; empty before it was adapted."""
-        self.part_count = 0
-        self.fidelity: tuple[str, ...] = ()
-        self.on_wire = False
-        self.written = False
-        """It is on disk."""
-        self.uncertain = False
-        """It has been on the wire, and may have arrived."""
-        self.lane: Lane | None = None
-        self.queue: Queue | None = None
-
-    def sent(self) -> None:
-        """See `Delivery`."""
-        if self.on_wire and self.queue is not None:
-            self.queue._succeeded(self, Outcome.SENT, "")
-
-    def delivered(self, detail: str = "") -> None:
-        """See `Delivery`."""
-        if self.on_wire and self.queue is not None:
-            self.queue._succeeded(self, Outcome.DELIVERED, detail)
-
-    def failed(self, error: DeliveryError) -> None:
-        """See `Delivery`."""
-        if self.on_wire and self.queue is not None:
-            self.queue._failed(self, error)
 
 
 class Lane:
@@ -166,7 +111,8 @@ class Queue:
     """All items under way in one instance.
 
     `settled(item, outcome, error)` is called once for each item that was put in. `tried(item)` is called
-    after a failed attempt, for the trail. `random()` gives the jitter, in [0, 1).
+    after a failed attempt, for the trail. `clock` is seconds since 1970, `monotonic` any clock that never
+    steps (`call_later` counts in it), and `random()` gives the jitter, in [0, 1).
     """
 
     def __init__(
@@ -175,6 +121,7 @@ class Queue:
         settled: Settled,
         tried: Callable[[Item, DeliveryError], None],
         clock: Callable[[], float],
+        monotonic: Callable[[], float],
         call_later: Callable[[float, Callable[[], None]], Timer],
         random: Callable[[], float],
     ) -> None:
@@ -182,6 +129,7 @@ class Queue:
         self._settled = settled
         self._tried = tried
         self._clock = clock
+        self._monotonic = monotonic
         self._call_later = call_later
         self._random = random
         self._lanes: dict[tuple[str, str, str], Lane] = {}
@@ -207,7 +155,6 @@ class Queue:
 
     def put(self, item: Item) -> None:
         """Deliver this item, after all that was put in before for the same recipient."""
-        item.queue = self
         self.count += 1
         self.size_bytes += item.size_bytes
         self._enter(item)
@@ -235,9 +182,15 @@ class Queue:
         """A link to that destination is up: what waits for it may go."""
         known = self._destinations.get((network, destination))
         if known is not None and known.failures:
-            known.failures = 0
-            known.retry_at = 0.0
+            self._up(known)
             self._pump(known)
+            self._forget_if_unused(known)
+
+    def bounced(self, item: Item, error: DeliveryError) -> None:
+        """What is on the wire has come back: that is its answer, whatever the network says later."""
+        if item.on_wire:
+            item.uncertain = item.uncertain or item.part_count > 1  # the other parts may have arrived
+            self.failed(item, error)
 
     def withdraw(self, item: Item) -> bool:
         """Take an item out that is not on the wire; False when it is."""
@@ -250,16 +203,19 @@ class Queue:
 
     def wake(self, lane: Lane) -> None:
         """Try what waits in this lane now, whatever the back-off says."""
+        lane.blocked_until = 0.0
         lane.destination.retry_at = 0.0
         self._list(lane)
         self._pump(lane.destination)
 
     def outages(self) -> Iterator[tuple[str, str, float, float, str]]:
         """(network, destination, down since, next attempt, last error) of what cannot be reached."""
+        now, ticks = self._clock(), self._monotonic()
         for (network, name), destination in self._destinations.items():
-            if destination.failures and destination.last_error is not None:
-                error = destination.last_error
-                yield network, name, destination.down_since, destination.retry_at, error.text or error.detail
+            error = destination.last_error
+            if destination.failures and error is not None:
+                retry_at = now + max(0.0, destination.retry_at - ticks)
+                yield network, name, destination.down_since, retry_at, error.text or error.detail
 
     # -- lanes and destinations ------------------------------------------------------------------------
 
@@ -282,8 +238,12 @@ class Queue:
         self._pump(lane.destination)
 
     def _destination(self, item: Item) -> Destination:
-        network = self.networks[item.peer.network]
-        key = (network.name, network.destination(item.peer, item.domain))
+        name = item.peer.network
+        try:
+            key = (name, self.networks[name].destination(item.peer, item.domain))
+        except Exception:
+            _log.exception("the network knows no destination", network=name, message=item.id)
+            key = (name, item.domain)
         destination = self._destinations.get(key)
         if destination is None:
             destination = self._destinations[key] = Destination(key)
@@ -295,7 +255,7 @@ class Queue:
             return
         if lane.in_flight >= lane.waiting[0].peer.features.in_flight_per_recipient:
             return
-        if lane.blocked_until and lane.blocked_until > self._clock():
+        if lane.blocked_until and lane.blocked_until > self._monotonic():
             return
         lane.listed = True
         lane.destination.ready.append(lane)
@@ -304,7 +264,7 @@ class Queue:
         """Put on the wire whatever may go."""
         if destination.pumping or self._holding:
             return
-        if destination.retry_at and destination.retry_at > self._clock():
+        if destination.retry_at and destination.retry_at > self._monotonic():
             return
         destination.pumping = True
         try:
@@ -316,7 +276,7 @@ class Queue:
                     continue
                 window = 1 if destination.failures else lane.waiting[0].peer.features.in_flight
                 if destination.in_flight >= window or (
-                    destination.retry_at and destination.retry_at > self._clock()
+                    destination.retry_at and destination.retry_at > self._monotonic()
                 ):
                     break
                 destination.ready.popleft()
@@ -330,9 +290,8 @@ class Queue:
             destination.pumping = False
 
     def _start(self, item: Item) -> None:
-        item.on_wire = True
         if item.expires_at <= self._clock():
-            self._failed(item, Expired(Reason.EXPIRED, "it waited too long"))
+            self.failed(item, Expired(Reason.EXPIRED, "it waited too long"))
             return
         network = self.networks[item.peer.network]
         if not item.parts:
@@ -346,35 +305,35 @@ class Queue:
                 else:
                     item.parts = (item.whole,)
             except DeliveryError as error:
-                self._failed(item, error)
+                self.failed(item, error)
                 return
             except Exception:
                 _log.exception("could not be adapted", message=item.id)
-                self._failed(item, Refused(Reason.INTERNAL, "the gateway could not translate the message"))
+                self.failed(item, Refused(Reason.INTERNAL, "the gateway could not translate the message"))
                 return
         item.part_count = item.part_count or len(item.parts)
         self._hand_over(item)
 
     def _hand_over(self, item: Item) -> None:
-        item.content = item.parts[0]
+        item.current = attempt = Attempt(self, item, item.parts[0])
         try:
-            self.networks[item.peer.network].deliver(item)
+            self.networks[item.peer.network].deliver(attempt)
         except Exception:
             _log.exception("could not be handed over", message=item.id, network=item.peer.network)
-            item.failed(Refused(Reason.INTERNAL, "the gateway failed", certain=False))
+            attempt.failed(Refused(Reason.INTERNAL, "the gateway failed", certain=False))
 
     # -- what the network answers ----------------------------------------------------------------------
 
-    def _succeeded(self, item: Item, outcome: Outcome, detail: str) -> None:
+    def succeeded(self, item: Item, outcome: Outcome, detail: str) -> None:
+        """The current attempt of the item has arrived."""
         lane = item.lane
         if lane is None:
             return
         destination = lane.destination
         if destination.failures:
-            destination.failures = 0
-            destination.retry_at = 0.0
-            destination.last_error = None
+            self._up(destination)
         if len(item.parts) > 1:
+            item.uncertain = True  # whatever becomes of the rest, something has arrived
             item.parts = item.parts[1:]
             self._hand_over(item)
             return
@@ -388,7 +347,8 @@ class Queue:
         self._list(lane)
         self._pump(destination)
 
-    def _failed(self, item: Item, error: DeliveryError) -> None:
+    def failed(self, item: Item, error: DeliveryError) -> None:
+        """The current attempt of the item has not arrived, or may not have."""
         lane = item.lane
         if lane is None:
             return
@@ -401,7 +361,7 @@ class Queue:
             if isinstance(error, Unreachable):
                 self._down(destination, error, now)
             else:
-                lane.blocked_until = now + (error.retry_after_s or self._back_off(item.attempt))
+                lane.blocked_until = self._monotonic() + self._wait_s(error, item.attempt)
                 self._alarm(lane.blocked_until, lane)
             if item.attempt <= KEPT_ATTEMPTS or not item.attempt & (item.attempt - 1):
                 item.events.append(
@@ -415,14 +375,16 @@ class Queue:
                 self._tried(item, error)
             self._enter(item)
             return
-        if error.reason is Reason.DOMAIN_NOT_FOUND and item.alternatives:
+        if error.reason is Reason.DOMAIN_NOT_FOUND and item.alternatives and not item.partly_delivered:
             # RFC 7247 section 5: the other protocol is asked when the first has no such domain.
             item.events.append(
                 Event(now, Stop.ROUTED, f"{item.peer.name}: {error.text}; now {item.alternatives[0].name}")
             )
-            self._forget_if_idle(lane)
-            item.peer, item.alternatives, item.parts = item.alternatives[0], item.alternatives[1:], ()
+            item.divert()
             self._enter(item)
+            self._forget_if_idle(lane)
+            self._list(lane)
+            self._pump(destination)
             return
         if error.retry:
             error = Expired(Reason.EXPIRED, f"given up: {error.text or error.detail}", detail=error.detail)
@@ -431,7 +393,8 @@ class Queue:
         self._pump(destination)
 
     def _give_up(self, item: Item, lane: Lane, error: DeliveryError) -> None:
-        error.certain = error.certain and not item.uncertain
+        if item.uncertain:
+            error = error.in_doubt()
         item.events.append(
             Event(
                 self._clock(),
@@ -444,7 +407,7 @@ class Queue:
         self._settled(item, Outcome.FAILED, error)
 
     def _off_wire(self, item: Item, lane: Lane) -> None:
-        item.on_wire = False
+        item.current = None
         lane.in_flight -= 1
         lane.destination.in_flight -= 1
         if self._holding:
@@ -465,25 +428,41 @@ class Queue:
     def _forget_if_idle(self, lane: Lane) -> None:
         if lane.waiting or lane.in_flight or self._lanes.get(lane.key) is not lane:
             return
-        if lane.blocked_until > self._clock():
+        if lane.blocked_until > self._monotonic():
             return  # a recipient that asked us to wait is remembered until then
         del self._lanes[lane.key]
-        destination = lane.destination
-        destination.lanes -= 1
-        if not destination.lanes and not destination.failures:
-            self._destinations.pop(destination.key, None)
+        lane.destination.lanes -= 1
+        self._forget_if_unused(lane.destination)
+
+    def _forget_if_unused(self, destination: Destination) -> None:
+        if destination.lanes or self._destinations.get(destination.key) is not destination:
+            return
+        if destination.retry_at > self._monotonic():
+            return  # what could not be reached is remembered until its next try is due
+        del self._destinations[destination.key]
 
     # -- outages and time ------------------------------------------------------------------------------
 
     def _down(self, destination: Destination, error: Unreachable, now: float) -> None:
         destination.last_error = error
-        if destination.retry_at > now:
+        ticks = self._monotonic()
+        if destination.retry_at > ticks:
             return  # another item of the same window has failed: one outage is counted once
         if not destination.failures:
             destination.down_since = now
         destination.failures += 1
-        destination.retry_at = now + (error.retry_after_s or self._back_off(destination.failures))
+        destination.retry_at = ticks + self._wait_s(error, destination.failures)
         self._alarm(destination.retry_at, destination)
+
+    def _up(self, destination: Destination) -> None:
+        destination.failures = 0
+        destination.retry_at = 0.0
+        destination.last_error = None
+
+    def _wait_s(self, error: DeliveryError, failures: int) -> float:
+        if error.retry_after_s:
+            return min(error.retry_after_s, RETRY_AFTER_MOST_S)
+        return self._back_off(failures)
 
     def _back_off(self, failures: int) -> float:
         longest_s = min(BACK_OFF_MOST_S, BACK_OFF_FIRST_S * 2.0 ** min(failures - 1, 16))
@@ -496,7 +475,7 @@ class Queue:
 
     def _arm(self) -> None:
         if not self._next_sweep:
-            self._next_sweep = self._clock() + SWEEP_EVERY_S
+            self._next_sweep = self._monotonic() + SWEEP_EVERY_S
         if self._alarms:
             at = min(self._alarms[0][0], self._next_sweep)
         elif self.count:
@@ -508,23 +487,25 @@ class Queue:
                 return
             self._timer.cancel()
         self._timer_at = at
-        self._timer = self._call_later(max(0.0, at - self._clock()), self._tick)
+        self._timer = self._call_later(max(0.0, at - self._monotonic()), self._tick)
 
     def _tick(self) -> None:
         self._timer = None
-        now = self._clock()
-        if now >= self._next_sweep:
-            self._sweep(now)
-            self._next_sweep = now + SWEEP_EVERY_S
-        while self._alarms and self._alarms[0][0] <= now:
-            what = heapq.heappop(self._alarms)[2]
-            if isinstance(what, Lane):
-                self._list(what)
-                self._forget_if_idle(what)
-                self._pump(what.destination)
-            else:
+        ticks = self._monotonic()
+        try:
+            if ticks >= self._next_sweep:
+                self._next_sweep = ticks + SWEEP_EVERY_S
+                self._sweep(self._clock())
+            while self._alarms and self._alarms[0][0] <= ticks:
+                what = heapq.heappop(self._alarms)[2]
+                if isinstance(what, Lane):
+                    self._list(what)
+                    self._forget_if_idle(what)
+                    what = what.destination
                 self._pump(what)
-        self._arm()
+                self._forget_if_unused(what)
+        finally:
+            self._arm()
 
     def _sweep(self, now: float) -> None:
         """Settle what has waited too long."""

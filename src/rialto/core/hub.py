@@ -29,8 +29,9 @@ import structlog
 from msgspec.structs import replace
 
 from rialto.core import metering, trail
-from rialto.core.delivery import Item, Queue
+from rialto.core.delivery import Queue
 from rialto.core.ids import Ids, floor_id
+from rialto.core.item import Item
 from rialto.core.limits import Buckets
 from rialto.core.memory import Memory
 from rialto.core.metrics import Metrics
@@ -110,6 +111,7 @@ class Hub:
             settled=self._on_settled,
             tried=self._on_tried,
             clock=self._clock,
+            monotonic=loop.time,
             call_later=loop.call_later,
             random=random.random,
         )
@@ -206,7 +208,9 @@ class Hub:
         if item is not None:
             if item.peer is origin.peer and item.on_wire:
                 self.count("returned", origin.peer.name, error.reason)
-                item.failed(Refused(error.reason, error.text, detail=error.detail, redirect=error.redirect))
+                self.queue.bounced(
+                    item, Refused(error.reason, error.text, detail=error.detail, redirect=error.redirect)
+                )
             return
         task = asyncio.get_running_loop().create_task(self._return_settled(message_id, error, origin))
         self._tasks.add(task)
@@ -251,7 +255,6 @@ class Hub:
         item = self._live.get(message_id)
         if item is None or item.lane is None:
             return False
-        item.lane.blocked_until = 0.0
         self.queue.wake(item.lane)
         return True
 

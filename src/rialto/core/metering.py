@@ -5,7 +5,7 @@ The event's id is derived from the message's, so that writing it again changes n
 
 from __future__ import annotations
 
-from rialto.core.delivery import Item
+from rialto.core.item import Item
 from rialto.store import units
 
 

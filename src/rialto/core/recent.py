@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rialto.core.delivery import Item
+from rialto.core.item import Item
 from rialto.core.network import Outcome
 from rialto.model.errors import DeliveryError
 

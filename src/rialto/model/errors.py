@@ -16,7 +16,7 @@ RialtoError
 from __future__ import annotations
 
 import enum
-from typing import ClassVar
+from typing import ClassVar, Self
 
 
 class RialtoError(Exception):
@@ -100,6 +100,19 @@ class DeliveryError(RialtoError):
         self.retry_after_s = retry_after_s
         self.redirect = redirect
         super().__init__(f"{reason}: {text or detail}")
+
+    def in_doubt(self) -> Self:
+        """The same error, of a message that may have arrived all the same."""
+        if not self.certain:
+            return self
+        return type(self)(
+            self.reason,
+            self.text,
+            detail=self.detail,
+            certain=False,
+            retry_after_s=self.retry_after_s,
+            redirect=self.redirect,
+        )
 
 
 class Refused(DeliveryError):
