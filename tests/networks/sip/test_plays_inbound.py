@@ -456,3 +456,71 @@ async def test_a_lost_connection_does_not_lose_the_answer() -> None:
         heard.append(await back.hears())
         assert heard[0].status == 200
         server.close()
+
+
+async def test_without_rport_the_answer_goes_to_the_port_that_via_names() -> None:  # section 18.2.2
+    async with Stage() as stage:
+        juliet, her_other_port = await stage.udp(), await stage.udp()
+        juliet.say(message(via=f"SIP/2.0/UDP 127.0.0.1:{her_other_port.port}"))
+        assert (await her_other_port.hears()).status == 200
+        assert juliet.inbox.empty()
+
+
+async def test_what_via_says_of_maddr_leads_nowhere() -> None:
+    async with Stage() as stage:
+        juliet = await stage.udp()
+        juliet.say(message(via="SIP/2.0/UDP 127.0.0.1:1;rport;maddr=127.0.0.77"))
+        assert (await juliet.hears()).status == 200
+
+
+async def test_the_wire_can_be_shown_to_a_person() -> None:
+    seen: list[tuple[str, str, str, bytes]] = []
+    async with Stage(tap=lambda *what: seen.append(what)) as stage:
+        for juliet, via in ((await stage.udp(), "UDP"), (await stage.tcp(), "TCP")):
+            juliet.say(message(via=f"SIP/2.0/{via} 127.0.0.1:1;rport", branch=f"z9hG4bK{via}", call_id=via))
+            await juliet.hears()
+    assert [(network, remote.partition(":")[0], direction) for network, remote, direction, _ in seen] == [
+        ("sip", "udp", "in"), ("sip", "udp", "out"), ("sip", "tcp", "in"), ("sip", "tcp", "out"),
+    ]  # fmt: skip
+    assert seen[0][3].startswith(b"MESSAGE")
+
+
+async def test_new_settings_of_a_peer_take_effect_without_a_restart() -> None:
+    async with Stage() as stage:
+        fresh = Stage(peer=PeerSettings(trust=("address",), addresses=("192.0.2.1",)))
+        fresh.network.settings = stage.network.settings
+        await stage.network.reload(fresh.network)
+        juliet = await stage.udp()
+        juliet.say(message())
+        assert (await juliet.hears()).status == 403
+
+
+async def test_a_stopping_gateway_puts_new_messages_off_and_answers_what_it_took() -> None:
+    async with Stage() as stage:
+        stage.hub.at_once = None
+        juliet = await stage.udp()
+        juliet.say(message())
+        await stage.hub.arrived.wait()
+        stopping = asyncio.create_task(stage.network.stop(5))
+        await asyncio.sleep(0)
+        juliet.say(message(branch="z9hG4bKlate", cseq=2))
+        assert (await juliet.hears()).status == 503
+        _, _, inbound = stage.hub.accepted[0]
+        inbound.stored()
+        inbound.settled(Outcome.DELIVERED, None)
+        assert (await juliet.hears()).status == 200
+        await stopping
+
+
+async def test_a_sender_who_gave_up_is_not_told_and_failures_go_home_as_reports() -> None:
+    async with Stage(settings=Settings(listen=("udp:127.0.0.1:0",), t1_s=0.002)) as stage:
+        stage.hub.at_once = None
+        juliet = await stage.udp()
+        juliet.say(message())
+        await stage.hub.arrived.wait()
+        _, _, inbound = stage.hub.accepted[0]
+        while inbound.waiting:
+            await asyncio.wait_for(
+                juliet.inbox.get(), 1
+            ) if not juliet.inbox.empty() else await asyncio.sleep(0.01)
+        assert not inbound.settled(Outcome.FAILED, Refused(Reason.NOT_FOUND))

@@ -11,23 +11,18 @@ from hypothesis import strategies as st
 from rialto.model.errors import LocalProtocolError
 from rialto.networks.sip.wire import Request, Response, parse_message, response_to
 from rialto.networks.sip.wire.lanes import Lanes
+from rialto.networks.sip.wire.tables import CLIENT, INVITE_CLIENT, INVITE_SERVER, SERVER, ack_for
 from rialto.networks.sip.wire.timers import Durations, Timing
-from rialto.networks.sip.wire.transactions import (
-    CLIENT,
-    INVITE_CLIENT,
-    INVITE_SERVER,
-    SERVER,
+from rialto.networks.sip.wire.transaction import (
     AckReceived,
     RequestReceived,
     ResponseReceived,
     ServerTransaction,
     State,
     TimedOut,
-    TransactionLayer,
     TransportFailed,
-    ack_for,
-    server_key,
 )
+from rialto.networks.sip.wire.transactions import TransactionLayer, server_key
 
 FINAL = {State.TERMINATED}
 

@@ -21,7 +21,7 @@ _MAX_VERDICTS = 256
 class UdpFlow:
     """Datagrams to and from one address. Nothing can break it: `alive` is always True."""
 
-    __slots__ = ("_endpoint", "_tap", "remote")
+    __slots__ = ("_tap", "endpoint", "remote")
 
     reliable = False
     alive = True
@@ -29,7 +29,7 @@ class UdpFlow:
     transport = "udp"
 
     def __init__(self, endpoint: Endpoint, remote: tuple[str, int], tap: Tap | None = None) -> None:
-        self._endpoint = endpoint
+        self.endpoint = endpoint
         self.remote = remote
         self._tap = tap
 
@@ -37,7 +37,7 @@ class UdpFlow:
         """Send one message."""
         if self._tap is not None:
             self._tap(f"udp:{self.remote[0]}:{self.remote[1]}", "out", data)
-        self._endpoint.send(data, self.remote)
+        self.endpoint.send(data, self.remote)
 
     def certified(self, domain: str, trust: Trust) -> Verdict | None:
         """See `Source`: there is no TLS here."""

@@ -15,7 +15,7 @@ from rialto.model.errors import DeliveryError
 from rialto.networks.sip.conditions import phrase, status_for
 from rialto.networks.sip.settings import PeerSettings
 from rialto.networks.sip.wire.lanes import Timer
-from rialto.networks.sip.wire.transactions import ServerTransaction
+from rialto.networks.sip.wire.transaction import ServerTransaction
 
 RATHER_LATER_S = 10.0
 """Retry-After where an error does not say."""

@@ -45,15 +45,15 @@ from rialto.networks.sip.wire import BadMessage, Request, Response, parse_messag
 from rialto.networks.sip.wire.digest import Challenger
 from rialto.networks.sip.wire.lanes import Lanes
 from rialto.networks.sip.wire.timers import Timing
-from rialto.networks.sip.wire.transactions import (
+from rialto.networks.sip.wire.transaction import (
     AckReceived,
     RequestReceived,
     ResponseReceived,
     ServerTransaction,
     TimedOut,
-    TransactionLayer,
     TransportFailed,
 )
+from rialto.networks.sip.wire.transactions import TransactionLayer
 
 TICK_S = 0.1
 """How exactly timers are kept while something is going on."""
@@ -346,6 +346,8 @@ class SipNetwork:
             noted = via.answered_from(*flow.remote)  # RFC 3261 section 18.2.1, RFC 3581 section 4
             if noted is not via:
                 message.replace_top_via(noted)
+            if isinstance(flow, UdpFlow):
+                flow = self.transports.answer_flow(flow, via)
             if self.layer.knows(message):
                 self.layer.receive_request(message, flow, now)
             else:
@@ -464,6 +466,8 @@ class SipNetwork:
                 return  # an answer nobody could match, to an address that anybody could have written
         else:
             request.replace_top_via(via.answered_from(*flow.remote))
+            if isinstance(flow, UdpFlow):
+                flow = self.transports.answer_flow(flow, via)
         self._reply(request, flow, error.status, error.text, error.headers)
 
     def _on_lost(self, flow: Flow) -> None:

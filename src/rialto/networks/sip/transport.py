@@ -24,7 +24,7 @@ from rialto.net.tls import CertificateStore
 from rialto.networks.sip.flows import Flow, StreamFlow, Tap, UdpFlow
 from rialto.networks.sip.locate import Target
 from rialto.networks.sip.settings import DEFAULT_PORTS, Listen, Settings
-from rialto.networks.sip.wire import BadMessage, Garbled, Limits, Request, Response, parse_message
+from rialto.networks.sip.wire import BadMessage, Garbled, Limits, Request, Response, Via, parse_message
 from rialto.networks.sip.wire.stream import Stalled, StreamEvent, StreamMachine
 
 _log = structlog.get_logger(__name__)
@@ -187,6 +187,17 @@ class Transports:
         if flow is not None and flow.alive and not flow.link.closed:
             return flow
         return None
+
+    def answer_flow(self, flow: UdpFlow, via: Via) -> UdpFlow:
+        """Where the answer to a datagram goes (RFC 3261 section 18.2.2, RFC 3581 section 4).
+
+        Back to where it came from, if its sender asks for that with `rport`; else to the same address, at the
+        port in sent-by. `maddr` is ignored: it would let a stranger choose whom we send to.
+        """
+        if via.param("rport") is not None:
+            return flow
+        port = via.port or DEFAULT_PORTS["udp"]
+        return flow if port == flow.remote[1] else self._udp_flow(flow.endpoint, (flow.remote[0], port))
 
     async def connect(self, target: Target, trust: Trust, own_domain: str, verify: bool) -> StreamFlow:
         """A connection to the target, shared by all who ask for it. Raises Unreachable."""

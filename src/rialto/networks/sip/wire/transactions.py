@@ -30,172 +30,30 @@ and method.
 
 from __future__ import annotations
 
-import enum
 from collections import deque
-from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
-
-import msgspec
+from typing import Any
 
 from rialto.model.errors import LocalProtocolError
-from rialto.networks.sip.wire.lanes import Lanes, Timer
-from rialto.networks.sip.wire.message import Request, Response, response_to
+from rialto.networks.sip.wire.lanes import Lanes
+from rialto.networks.sip.wire.message import Request, Response
+from rialto.networks.sip.wire.tables import (
+    CLIENT,
+    INVITE_CLIENT,
+    INVITE_SERVER,
+    LIMITS,
+    SERVER,
+    cancel_for,
+)
 from rialto.networks.sip.wire.timers import RFC_TIMING, Durations, Timing
-
-
-class Flow(Protocol):
-    """Where a message came from or goes to: one remote address over one transport."""
-
-    @property
-    def reliable(self) -> bool:
-        """Whether the transport retransmits by itself (TCP, TLS)."""
-
-    @property
-    def alive(self) -> bool:
-        """Whether something sent on it may still arrive."""
-
-    @property
-    def remote(self) -> tuple[str, int]:
-        """IP address and port of the other end."""
-
-
-class State(enum.Enum):
-    """Where a transaction stands."""
-
-    CALLING = "calling"
-    TRYING = "trying"
-    PROCEEDING = "proceeding"
-    COMPLETED = "completed"
-    CONFIRMED = "confirmed"
-    ACCEPTED = "accepted"
-    TERMINATED = "terminated"
-
-
-class Step(NamedTuple):
-    """One row of a table. `retry`, `limit`: a letter starts that timer, "" stops it, None leaves it."""
-
-    actions: tuple[Action, ...] = ()
-    state: State | None = None
-    retry: str | None = None
-    limit: str | None = None
-
-
-Table = dict[State, dict[str, Step]]
-
-
-class Transaction:
-    """What all four kinds share. `owner` is the core's own, to find its way back."""
-
-    __slots__ = (
-        "_every", "_limit", "_retry", "data", "durations", "flow", "key", "method", "owner", "request",
-        "state", "table",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        key: tuple[Any, ...],
-        request: Request,
-        flow: Flow,
-        durations: Durations,
-        table: Table,
-        state: State,
-    ) -> None:
-        self.key = key
-        self.request = request
-        self.method = request.method
-        self.flow = flow
-        self.durations = durations
-        self.table = table
-        self.state = state
-        self.owner: Any = None
-        self.data = b""
-        """What is sent again: the request (client), the last response (server)."""
-        self._retry: Timer[Transaction] | None = None
-        self._limit: Timer[Transaction] | None = None
-        self._every = 0.0
-
-    @property
-    def terminated(self) -> bool:
-        """It has ended; nothing can be asked of it any more."""
-        return self.state is State.TERMINATED
-
-
-class ClientTransaction(Transaction):
-    """A request of ours. `ack` is what answered the last 3xx-6xx to an INVITE."""
-
-    __slots__ = ("ack",)
-
-    def __init__(
-        self,
-        key: tuple[Any, ...],
-        request: Request,
-        flow: Flow,
-        durations: Durations,
-        table: Table,
-        state: State,
-    ) -> None:
-        super().__init__(key, request, flow, durations, table, state)
-        self.ack = b""
-
-
-class ServerTransaction(Transaction):
-    """A request of theirs. `merge_key` says what makes another request the same one by another way."""
-
-    __slots__ = ("ack_key", "merge_key", "status")
-
-    def __init__(
-        self,
-        key: tuple[Any, ...],
-        request: Request,
-        flow: Flow,
-        durations: Durations,
-        table: Table,
-        state: State,
-    ) -> None:
-        super().__init__(key, request, flow, durations, table, state)
-        self.merge_key: tuple[Any, ...] | None = None
-        self.ack_key: tuple[Any, ...] | None = None
-        self.status = 0
-
-    @property
-    def answered(self) -> bool:
-        """A final response was given."""
-        return self.status >= 200
-
-
-class RequestReceived(msgspec.Struct, frozen=True, gc=False):
-    """A new request. `merged`: it came before by another way and is still being worked on (482)."""
-
-    transaction: Any  # ServerTransaction
-    merged: bool = False
-
-
-class AckReceived(msgspec.Struct, frozen=True, gc=False):
-    """An ACK for a 2xx, which is the core's business (RFC 3261 section 13.2.2.4)."""
-
-    transaction: Any  # ServerTransaction
-
-
-class ResponseReceived(msgspec.Struct, frozen=True, gc=False):
-    """A response to a request of ours; provisional ones too."""
-
-    transaction: Any  # ClientTransaction
-    response: Response
-
-
-class TimedOut(msgspec.Struct, frozen=True, gc=False):
-    """No final response to a request of ours (B, F); no ACK for one of ours (H); nobody answered in here."""
-
-    transaction: Transaction
-
-
-class TransportFailed(msgspec.Struct, frozen=True, gc=False):
-    """The flow broke before the transaction was through."""
-
-    transaction: Transaction
-
-
-Event = RequestReceived | AckReceived | ResponseReceived | TimedOut | TransportFailed
+from rialto.networks.sip.wire.transaction import (
+    ClientTransaction,
+    Event,
+    Flow,
+    RequestReceived,
+    ServerTransaction,
+    State,
+    Transaction,
+)
 
 
 class TransactionLayer:
@@ -362,7 +220,7 @@ class TransactionLayer:
         """Let time pass."""
         for transaction, letter in self._lanes.due(now):
             # An earlier one of the same turn may have ended it, or replaced this timer.
-            timer = transaction._limit if letter in _LIMITS else transaction._retry
+            timer = transaction._limit if letter in LIMITS else transaction._retry
             if timer is None or timer.letter != letter or timer.due > now:
                 continue
             self._step(transaction, letter, now)
@@ -434,183 +292,6 @@ class TransactionLayer:
         self._servers[transaction.ack_key] = transaction
 
 
-# Actions: what rows of the tables do.
-
-Action = Callable[[TransactionLayer, Transaction, float, Response | None], None]
-
-
-def _send(layer: TransactionLayer, transaction: Transaction, now: float, response: Response | None) -> None:
-    if transaction.data:
-        layer._out.append((transaction.flow, transaction.data))
-
-
-def _again(layer: TransactionLayer, transaction: Transaction, now: float, response: Response | None) -> None:
-    """Send it again, and wait for twice as long (A without end, E and G up to T2)."""
-    layer._out.append((transaction.flow, transaction.data))
-    timer = transaction._retry
-    letter = timer.letter if timer is not None else "E"
-    transaction._every = transaction.durations.after(letter, transaction._every)
-    transaction._retry = layer._lanes.start(transaction._every, now, transaction, letter)
-
-
-def _again_t2(
-    layer: TransactionLayer, transaction: Transaction, now: float, response: Response | None
-) -> None:
-    """Send it again, and once more after T2: the peer is at work (section 17.1.2.2)."""
-    layer._out.append((transaction.flow, transaction.data))
-    transaction._every = transaction.durations.t2_s
-    transaction._retry = layer._lanes.start(transaction._every, now, transaction, "E")
-
-
-def _tell(layer: TransactionLayer, transaction: Transaction, now: float, response: Response | None) -> None:
-    assert response is not None
-    layer._events.append(ResponseReceived(transaction, response))
-
-
-def _ack(layer: TransactionLayer, transaction: Transaction, now: float, response: Response | None) -> None:
-    assert isinstance(transaction, ClientTransaction)
-    if not transaction.ack:
-        assert response is not None
-        transaction.ack = ack_for(transaction.request, response).encode()
-    layer._out.append((transaction.flow, transaction.ack))
-
-
-def _time_out(
-    layer: TransactionLayer, transaction: Transaction, now: float, response: Response | None
-) -> None:
-    layer._events.append(TimedOut(transaction))
-
-
-def _fail(layer: TransactionLayer, transaction: Transaction, now: float, response: Response | None) -> None:
-    layer._events.append(TransportFailed(transaction))
-
-
-def _acknowledge(
-    layer: TransactionLayer, transaction: Transaction, now: float, response: Response | None
-) -> None:
-    layer._events.append(AckReceived(transaction))
-
-
-def _trying(layer: TransactionLayer, transaction: Transaction, now: float, response: Response | None) -> None:
-    assert isinstance(transaction, ServerTransaction)
-    transaction.status = 100
-    transaction.data = response_to(transaction.request, 100).encode()
-    layer._out.append((transaction.flow, transaction.data))
-
-
-_CALLING, _TRYING, _PROCEEDING = State.CALLING, State.TRYING, State.PROCEEDING
-_COMPLETED, _CONFIRMED, _ACCEPTED, _END = State.COMPLETED, State.CONFIRMED, State.ACCEPTED, State.TERMINATED
-_LIMITS = frozenset(("B", "D", "F", "H", "I", "J", "K", "L", "M", "abandoned"))
-
-# RFC 3261 figure 5 as replaced by RFC 6026 section 8.4
-INVITE_CLIENT: Table = {
-    _CALLING: {
-        "A": Step((_again,)),
-        "B": Step((_time_out,), _END),
-        "1xx": Step((_tell,), _PROCEEDING, retry="", limit=""),
-        "2xx": Step((_tell,), _ACCEPTED, retry="", limit="M"),
-        "3xx-6xx": Step((_ack, _tell), _COMPLETED, retry="", limit="D"),
-        "error": Step((_fail,), _END),
-    },
-    _PROCEEDING: {
-        "1xx": Step((_tell,)),
-        "2xx": Step((_tell,), _ACCEPTED, limit="M"),
-        "3xx-6xx": Step((_ack, _tell), _COMPLETED, limit="D"),
-        "error": Step((_fail,), _END),
-    },
-    _COMPLETED: {
-        "3xx-6xx": Step((_ack,)),
-        "D": Step((), _END),
-        "error": Step((), _END),
-    },
-    _ACCEPTED: {
-        "2xx": Step((_tell,)),
-        "M": Step((), _END),
-    },
-    _END: {},
-}
-
-# RFC 3261 figure 6
-CLIENT: Table = {
-    _TRYING: {
-        "E": Step((_again,)),
-        "F": Step((_time_out,), _END),
-        "1xx": Step((_tell,), _PROCEEDING),
-        "2xx": Step((_tell,), _COMPLETED, retry="", limit="K"),
-        "3xx-6xx": Step((_tell,), _COMPLETED, retry="", limit="K"),
-        "error": Step((_fail,), _END),
-    },
-    _PROCEEDING: {
-        "E": Step((_again_t2,)),
-        "F": Step((_time_out,), _END),
-        "1xx": Step((_tell,)),
-        "2xx": Step((_tell,), _COMPLETED, retry="", limit="K"),
-        "3xx-6xx": Step((_tell,), _COMPLETED, retry="", limit="K"),
-        "error": Step((_fail,), _END),
-    },
-    _COMPLETED: {
-        "K": Step((), _END),
-    },
-    _END: {},
-}
-
-# RFC 3261 figure 7 as replaced by RFC 6026 section 8.5
-INVITE_SERVER: Table = {
-    _PROCEEDING: {
-        "request": Step((_send,)),
-        "100 invite": Step((_trying,), retry=""),
-        "say 1xx": Step((_send,), retry=""),
-        "say 2xx": Step((_send,), _ACCEPTED, retry="", limit="L"),
-        "say 3xx-6xx": Step((_send,), _COMPLETED, retry="G", limit="H"),
-        "abandoned": Step((_time_out,), _END),
-        "error": Step((_fail,)),
-    },
-    _COMPLETED: {
-        "request": Step((_send,)),
-        "G": Step((_again,)),
-        "H": Step((_time_out,), _END),
-        "ack": Step((), _CONFIRMED, retry="", limit="I"),
-        "error": Step((_fail,)),
-    },
-    _CONFIRMED: {
-        "I": Step((), _END),
-    },
-    _ACCEPTED: {
-        "say 2xx": Step((_send,)),
-        "ack": Step((_acknowledge,)),
-        "L": Step((), _END),
-    },
-    _END: {},
-}
-
-# RFC 3261 figure 8, with RFC 4320: a provisional response is 100, and comes late
-SERVER: Table = {
-    _TRYING: {
-        "100 late": Step((_trying,), _PROCEEDING, retry=""),
-        "say 1xx": Step((_send,), _PROCEEDING, retry=""),
-        "say 2xx": Step((_send,), _COMPLETED, retry="", limit="J"),
-        "say 3xx-6xx": Step((_send,), _COMPLETED, retry="", limit="J"),
-        "abandoned": Step((_time_out,), _END),
-    },
-    _PROCEEDING: {
-        "request": Step((_send,)),
-        "say 1xx": Step((_send,)),
-        "say 2xx": Step((_send,), _COMPLETED, limit="J"),
-        "say 3xx-6xx": Step((_send,), _COMPLETED, limit="J"),
-        "abandoned": Step((_time_out,), _END),
-    },
-    _COMPLETED: {
-        "request": Step((_send,)),
-        "J": Step((), _END),
-        "error": Step((_fail,), _END),
-    },
-    _END: {},
-}
-
-
-# What identifies a transaction, and the requests that belong to one.
-
-
 def server_key(request: Request, method: str | None = None) -> tuple[Any, ...]:
     """Section 17.2.3. `method` stands in for the request's own: that of the request which a CANCEL means."""
     via = request.top_via
@@ -626,29 +307,3 @@ def _old_key(request: Request, method: str, to_tag: str | None) -> tuple[Any, ..
         "2543", method, request.uri, to_tag, request.from_.tag, request.call_id, request.cseq[0],
         via.host, via.port, via.branch,
     )  # fmt: skip
-
-
-def _same_hop(request: Request, method: str) -> Request:
-    kept = [("Via", str(request.top_via))]
-    kept += [
-        (name, value)
-        for name, value in request.headers
-        if name in ("Route", "From", "Call-ID", "Max-Forwards")
-    ]
-    kept.append(("CSeq", f"{request.cseq[0]} {method}"))
-    return Request(method, request.uri, kept)
-
-
-def ack_for(invite: Request, response: Response) -> Request:
-    """The ACK of a 3xx-6xx, which belongs to the INVITE's transaction (section 17.1.1.3)."""
-    ack = _same_hop(invite, "ACK")
-    to = response.get("To")
-    ack.add("To", to if to is not None else str(invite.to))
-    return ack
-
-
-def cancel_for(invite: Request) -> Request:
-    """The CANCEL of a request of ours (section 9.1)."""
-    cancel = _same_hop(invite, "CANCEL")
-    cancel.add("To", str(invite.to))
-    return cancel
