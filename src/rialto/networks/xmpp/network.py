@@ -44,6 +44,9 @@ MAX_VERIFICATIONS = 100
 """So many dialback keys are being asked about at a time; more are told to come back."""
 
 VERIFY_WAIT_S = 30.0
+MAX_WARM = 100
+"""So many streams are opened at the start."""
+
 _STRANGER = Policy(known=False)
 
 
@@ -86,6 +89,28 @@ class XmppNetwork:
             for text in listen:
                 await self._listen(text, direct)
         self._log_in()
+        self._warm_up()
+
+    def _warm_up(self) -> None:
+        """Connect to the peers that are known by name.
+
+        The first message need not wait, and a burst of first messages keeps its order. QUIRK(Prosody 0.12):
+        what its users say between SASL's success and the features overtakes what was waiting for the stream.
+        """
+        pairs = [
+            (peer, local, remote)
+            for peer in self.context.peers
+            if peer.settings.link == "s2s" and peer.settings.bidirectional
+            for remote in peer.domains
+            if "*" not in remote
+            for local in sorted(self._projected())
+        ]
+        for peer, local, remote in pairs[:MAX_WARM]:
+            self._line(peer, local, remote).warm_up()
+
+    def _projected(self) -> frozenset[str]:
+        """Whose domains we speak for, our own name apart."""
+        return self.hub.projected(self.name) - {self.context.server_name}
 
     async def _listen(self, text: str, direct: bool) -> None:
         where = f"networks.{self.name}.{'listen_tls' if direct else 'listen'}"
@@ -126,7 +151,7 @@ class XmppNetwork:
         wanted: dict[tuple[str, str], Peer] = {}
         for peer in self.context.peers:
             if peer.settings.link == "component":
-                for component in peer.settings.components or sorted(self.hub.projected(self.name)):
+                for component in peer.settings.components or sorted(self._projected()):
                     wanted[peer.name, component] = peer
         for key, login in list(self._logins.items()):
             if wanted.get(key) is None or wanted[key].settings != login.peer.settings:
@@ -245,7 +270,7 @@ class XmppNetwork:
             if down:
                 return False, f"not logged in as {down[0].component}: {down[0].why}"
             return True, "logged in as " + ", ".join(login.component for login in logins)
-        local = min(self.hub.projected(self.name), default=self.context.server_name)
+        local = min(self._projected(), default=self.context.server_name)
         remote = next((domain for domain in peer.domains if "*" not in domain), "")
         if not remote:
             return True, "any domain: nothing to try"

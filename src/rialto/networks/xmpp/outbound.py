@@ -260,6 +260,11 @@ class Line:
         if self.stream is None and self._task is None and self._ledger is None:
             self.stream = stream
 
+    def warm_up(self) -> None:
+        """Connect before there is anything to say."""
+        if self.stream is None and self._task is None:
+            self._connect()
+
     def send(self, data: bytes, delivery: Delivery | None = None) -> None:
         """Write a stanza, now or when there is a stream."""
         stream = self.stream

@@ -22,12 +22,12 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """`[networks.xmpp]`."""
 
     listen: Annotated[
-        list[str],
+        tuple[str, ...],
         Meta(description="Where other servers reach us: `address:port`, IPv6 in brackets (STARTTLS)."),
-    ] = ["0.0.0.0:5269"]
+    ] = ("0.0.0.0:5269",)
     listen_tls: Annotated[
-        list[str], Meta(description="The same, where TLS begins with the first byte (XEP-0368).")
-    ] = []
+        tuple[str, ...], Meta(description="The same, where TLS begins with the first byte (XEP-0368).")
+    ] = ()
     max_stanza_bytes: Annotated[
         int, Meta(ge=10_000, le=16_777_216, description="The largest stanza that is read from a peer.")
     ] = 262_144
@@ -105,14 +105,14 @@ class PeerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         ),
     ] = "s2s"
     authentication: Annotated[
-        list[Method],
+        tuple[Method, ...],
         Meta(
             min_length=1,
             description="How either side may prove itself, best first: "
             "`external` (a certificate for the domain), "
             "`dialback` (the DNS and a call back).",
         ),
-    ] = ["external"]
+    ] = ("external",)
     tls: Annotated[
         Literal["required", "optional", "off"], Meta(description="Whether the stream must be encrypted.")
     ] = "required"
@@ -127,20 +127,20 @@ class PeerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         bool, Meta(description="Whether TLS begins with the first byte at `host` (XEP-0368).")
     ] = False
     components: Annotated[
-        list[str],
+        tuple[str, ...],
         Meta(
             description="The names under which we log in as component; default: every domain that lives here."
         ),
-    ] = []
+    ] = ()
     secret: Annotated[str, Meta(description="The component's secret; better in a file.")] = ""
     secret_file: Annotated[str, Meta(description="A file that holds the component's secret.")] = ""
     secret_env: Annotated[str, Meta(description="An environment variable that holds it.")] = ""
     tls_pins: Annotated[
-        list[str],
+        tuple[str, ...],
         Meta(
             description="SHA-256 (hex) of certificates or public keys of the peer that are good without a CA."
         ),
-    ] = []
+    ] = ()
     bidirectional: Annotated[
         bool, Meta(description="Let stanzas go both ways on one stream where the peer can (XEP-0288).")
     ] = True

@@ -45,10 +45,10 @@ class Component(Stream):
     def _on_header(self, header: Header) -> None:
         self._check_header(header)
         self.stream_id = header.attributes.get("id", "")
-        if not self.stream_id:
-            raise StreamRule("bad-format", "a stream without id")
         self.state = State.NEGOTIATING
         self._emit(StreamOpened(self.domain, header.attributes.get("from", ""), self.stream_id))
+        if not self.stream_id:
+            return  # QUIRK(Prosody 0.12): so begins the stream that will say that it does not know us
         digest = sha1(f"{self.stream_id}{self._component_secret}".encode(), usedforsecurity=False).hexdigest()
         self._out.append(f"<handshake>{digest}</handshake>".encode())  # XEP-0114 section 3
 

@@ -123,8 +123,6 @@ class Initiating(ServerStream):
     def _on_header(self, header: Header) -> None:
         version = self._check_header(header)
         self.stream_id = header.attributes.get("id", "")
-        if not self.stream_id:
-            raise StreamRule("bad-format", "a stream without id")  # RFC 6120 section 4.7.3
         self.state = State.NEGOTIATING
         self._dialback_declared = DIALBACK in header.prefixes.values()
         self._emit(StreamOpened(self.local, header.attributes.get("from", ""), self.stream_id))
@@ -142,6 +140,8 @@ class Initiating(ServerStream):
         return self._features.find(name) if self._features is not None else None
 
     def _proceed(self) -> None:
+        if not self.stream_id:  # not earlier: a stream that only brings an error may do without
+            raise StreamRule("bad-format", "a stream without id")  # RFC 6120 section 4.7.3
         if not self.secure and self._policy.tls != "off" and self._offers(f"{TLS}}}starttls") is not None:
             self._out.append(f"<starttls xmlns='{TLS}'/>".encode())
         elif not self.secure and self._policy.tls == "required":
