@@ -191,11 +191,12 @@ async def test_a_bug_beyond_is_answered_500_and_the_next_message_passes() -> Non
             raise RuntimeError("no")
 
     async with Stage() as stage:
-        whole, stage.network._hub = stage.network._hub, Broken((stage.peer,))  # type: ignore[assignment]
+        reception = stage.network.reception
+        whole, reception._hub = reception._hub, Broken((stage.peer,))  # type: ignore[assignment]
         juliet = await stage.udp()
         juliet.say(message())
         assert (await juliet.hears()).status == 500
-        stage.network._hub = whole
+        reception._hub = whole
         juliet.say(message(branch="z9hG4bKnext", cseq=2))
         assert (await juliet.hears()).status == 200
 

@@ -15,7 +15,7 @@ from rialto.networks.sip.trunk import Trunk
 from rialto.networks.sip.wire import MAGIC_COOKIE, Request, Response
 
 if TYPE_CHECKING:
-    from rialto.networks.sip.network import SipNetwork
+    from rialto.networks.sip.dispatch import Dispatch
 
 
 class Probe:
@@ -23,13 +23,13 @@ class Probe:
 
     def __init__(
         self,
-        network: SipNetwork,
+        dispatch: Dispatch,
         trunk: Trunk,
         domain: str,
         route: Route,
         result: asyncio.Future[tuple[bool, str]],
     ) -> None:
-        self._network = network
+        self._dispatch = dispatch
         self._domain = domain
         self.trunk = trunk
         self.route = route
@@ -40,19 +40,19 @@ class Probe:
 
     def go(self) -> None:
         """Ask the next target."""
-        target = self.route.choose(self._network.now(), self._tried)
+        target = self.route.choose(self._dispatch.now(), self._tried)
         if target is None:
             self._end(False, "; ".join(self._found) or "no server to ask")
             return
         self._target = target
         self._tried.append(target)
         try:
-            flow = self._network.flow_to(target)
+            flow = self._dispatch.flow_to(target)
         except DeliveryError as error:
             self._failed(error.detail or error.text)
             return
         if flow is None:
-            self._network.connect(target, self)
+            self._dispatch.connect(target, self)
         else:
             self.connected(flow)
 
@@ -65,15 +65,15 @@ class Probe:
 
     def connected(self, flow: Flow) -> None:
         """There is a flow to ask over."""
-        network, target = self._network, self._target
+        dispatch, target = self._dispatch, self._target
         assert target is not None
         host = ascii_domain(self._domain) if self._domain else target.name
-        ours = network.context.server_name
+        ours = dispatch.context.server_name
         request = Request(
             "OPTIONS",
             f"sip:{host}",
             [
-                ("Via", network.via(target, MAGIC_COOKIE + secrets.token_hex(12))),
+                ("Via", dispatch.via(target, MAGIC_COOKIE + secrets.token_hex(12))),
                 ("Max-Forwards", "70"),
                 ("From", f"<sip:{ours}>;tag={secrets.token_hex(8)}"),
                 ("To", f"<sip:{host}>"),
@@ -81,7 +81,7 @@ class Probe:
                 ("CSeq", "1 OPTIONS"),
             ],
         )
-        network.transmit(request, flow, self)
+        dispatch.transmit(request, flow, self)
 
     def not_connected(self, error: DeliveryError) -> None:
         """There is none."""
