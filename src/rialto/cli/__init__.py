@@ -17,7 +17,10 @@ from rialto import __version__
 from rialto.cli import frame
 
 COMMANDS = {
+    "try": "rialto.cli.try_it:try_it",
+    "quickstart": "rialto.cli.quickstart:quickstart",
     "serve": "rialto.cli.serve:serve",
+    "check": "rialto.cli.check:check",
     "send": "rialto.cli.send:send",
     "trail": "rialto.cli.trail:trail",
     "peers": "rialto.cli.peers:peers",

@@ -1,0 +1,171 @@
+"""The DNS: do others find us for the domains that we speak for, and do we find our peers."""
+
+from __future__ import annotations
+
+import random
+
+from rialto.cli.check.findings import Finding, error, ok, warning
+from rialto.cli.check.machine import listens
+from rialto.config import Config, NetworkConfig
+from rialto.core.routing import Routes
+from rialto.model.address import ascii_domain
+from rialto.model.errors import DeliveryError
+from rialto.net.dns import DnsError, NoSuchDomain, Resolver, TemporaryFailure, find_xmpp
+from rialto.net.srv import SrvRecord, not_offered
+from rialto.networks.sip.locate import locate
+from rialto.networks.sip.settings import parse_proxy
+from rialto.networks.sip.wire import Uri
+
+XMPP_RECORDS = (("_xmpp-server._tcp", "tcp"), ("_xmpps-server._tcp", "tcp"))
+SIP_RECORDS = (("_sips._tcp", "tcp"), ("_sip._tcp", "tcp"), ("_sip._udp", "udp"))
+
+
+async def names(config: Config, resolver: Resolver) -> list[Finding]:
+    """Both ways, for every network that uses the DNS."""
+    found: list[Finding] = []
+    ours = await _addresses(resolver, config.server.name)
+    if not ours:
+        found.append(
+            warning(
+                "dns",
+                config.server.name,
+                "our own name has no address",
+                "publish A and AAAA records for it, or set server.name to one that has",
+            )
+        )
+    else:
+        found.append(ok("dns", config.server.name, " ".join(sorted(ours))))
+    routes = Routes(config.peers)
+    for name, network in config.networks.items():
+        if network.protocol not in ("xmpp", "sip"):
+            continue
+        for domain in sorted(routes.projected(name)):
+            if domain != config.server.name and _published(network):
+                records = XMPP_RECORDS if network.protocol == "xmpp" else SIP_RECORDS
+                found += await _ours(config, name, domain, records, ours, resolver)
+        for peer in network.peers:
+            for domain in peer.domains:
+                if "*" not in domain:
+                    found.append(await _theirs(network, name, domain, peer.settings, resolver))
+    return found
+
+
+def _published(network: NetworkConfig) -> bool:
+    """A component's domains are published by the server that it belongs to."""
+    return any(getattr(peer.settings, "link", "s2s") == "s2s" for peer in network.peers)
+
+
+async def _ours(
+    config: Config,
+    network: str,
+    domain: str,
+    services: tuple[tuple[str, str], ...],
+    ours: set[str],
+    resolver: Resolver,
+) -> list[Finding]:
+    """Does the world find us when it looks for a domain that we speak for?"""
+    about = f"{network}: {domain}"
+    found: list[Finding] = []
+    any_records = False
+    host = ascii_domain(config.server.name)
+    ports = {(transport, port) for name, transport, _, port in listens(config) if name == network}
+    for service, transport in services:
+        name = f"{service}.{ascii_domain(domain)}"
+        try:
+            records = (await resolver.srv(name)).records
+        except NoSuchDomain:
+            records = ()
+        except TemporaryFailure as problem:
+            found.append(error("dns", about, f"no answer for {name}: {problem}", "look at the name servers"))
+            continue
+        if not records or not_offered(records):
+            continue
+        any_records = True
+        mine = [record for record in records if await _is_us(record, config.server.name, ours, resolver)]
+        if not mine:
+            targets = ", ".join(f"{record.target}:{record.port}" for record in records)
+            found.append(
+                error(
+                    "dns",
+                    about,
+                    f"{name} leads to {targets}, not to us",
+                    f"SRV 5 0 {_port(ports, transport)} {host}. (or leave it, if another gateway serves it)",
+                )
+            )
+            continue
+        wrong = [record.port for record in mine if (transport, record.port) not in ports]
+        if wrong:
+            found.append(
+                error(
+                    "dns",
+                    about,
+                    f"{name} names port {wrong[0]}, where we do not listen",
+                    f"SRV 5 0 {_port(ports, transport)} {host}.",
+                )
+            )
+        else:
+            found.append(ok("dns", about, f"{name} leads to us"))
+    if not any_records and not found:
+        name = f"{services[0][0]}.{ascii_domain(domain)}"
+        found.append(
+            error(
+                "dns",
+                about,
+                "nobody can find us for it: there are no SRV records",
+                f"publish: {name}. 3600 IN SRV 5 0 {_port(ports, services[0][1])} {host}.",
+            )
+        )
+    return found
+
+
+def _port(ports: set[tuple[str, int]], transport: str) -> int:
+    return min((port for kind, port in ports if kind == transport), default=0)
+
+
+async def _theirs(
+    network: NetworkConfig, name: str, domain: str, settings: object, resolver: Resolver
+) -> Finding:
+    """Do we find the server of a domain of a peer?"""
+    about = f"{name}: {domain}"
+    host = str(getattr(settings, "host", ""))
+    try:
+        if network.protocol == "xmpp":
+            if host:
+                return _found(about, [host], await _addresses(resolver, host))
+            candidates = await find_xmpp(resolver, ascii_domain(domain), random.random)
+            hosts = [f"{one.host}:{one.port}" for one in candidates]
+            addresses = [await _addresses(resolver, one.host) for one in candidates]
+            return _found(about, hosts, set().union(*addresses))
+        proxy = str(getattr(settings, "proxy", ""))
+        uri = parse_proxy(proxy) if proxy else Uri(scheme="sip", host=ascii_domain(domain))
+        transports = list(getattr(settings, "transports", ()))
+        targets = await locate(resolver, uri, transports, random.random)
+        return ok("dns", about, f"found: {', '.join(str(target) for target in targets)}")
+    except DeliveryError as problem:
+        return error("dns", about, problem.text, _REMEDY)
+    except DnsError as problem:
+        return error("dns", about, str(problem), "look at the name servers (dns.servers)")
+
+
+_REMEDY = "its operator must publish records; or set where it is: `host` for XMPP, `proxy` for SIP"
+
+
+def _found(about: str, hosts: list[str], addresses: set[str]) -> Finding:
+    if not hosts:
+        return error("dns", about, "it says that it has no server", _REMEDY)
+    if not addresses:
+        return error("dns", about, f"{', '.join(hosts)} has no address", _REMEDY)
+    return ok("dns", about, f"found: {', '.join(hosts)}")
+
+
+async def _addresses(resolver: Resolver, host: str) -> set[str]:
+    try:
+        return set((await resolver.addresses(ascii_domain(host))).records)
+    except DnsError:
+        return set()
+
+
+async def _is_us(record: SrvRecord, name: str, ours: set[str], resolver: Resolver) -> bool:
+    if record.target == ascii_domain(name):
+        return True
+    return bool(ours & await _addresses(resolver, record.target))
