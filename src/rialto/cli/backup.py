@@ -24,11 +24,11 @@ from rialto.store.store import Store
 @click.option("--force", is_flag=True, help="Replace FILE if it is there.")
 @click.argument("target", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path))
 def backup(config_path: Path, data_dir: Path | None, force: bool, target: Path) -> None:
-    """Copy the database to FILE, consistently, while the server works on.
+    """Copy the database while the server works on.
 
-    In it are the waiting messages, the trails and the instance's secret, so keep it as safe as the server.
-    The configuration and the certificates are not in it. FILE appears only when the copy is complete and has
-    been found sound. `rialto restore` brings it back.
+    FILE gets it as it was at one instant. In it are the waiting messages, the trails and the instance's
+    secret, so keep it as safe as the server. The configuration and the certificates are not in it. FILE
+    appears only when the copy is complete and has been found sound. `rialto restore` brings it back.
     """
     if target.exists() and not force:
         frame.no(f"{target} is there already", "another name, or --force")

@@ -15,7 +15,7 @@ from rialto.config import DEFAULT_PATH
 
 @click.group(epilog=frame.examples("rialto config describe", "rialto config check ./rialto.toml"))
 def config() -> None:
-    """Describe the configuration file, or check one."""
+    """Describe the configuration, or check it."""
 
 
 @config.command(

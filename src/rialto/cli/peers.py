@@ -20,10 +20,11 @@ STATES = {"up": "green", "connecting": "yellow", "down": "red"}
 @frame.instance_options
 @frame.json_option
 def peers(config_path: Path, data_dir: Path | None, as_json: bool) -> None:
-    """Show the peers of the running server: their links, how these are secured, and what is down since when.
+    """Show the peers: their links, and what is down.
 
-    A peer without a link is not ill: links are made when there is something to say. `rialto check` tries
-    them all.
+    For each link how it is secured and since when it stands; for each outage since when it lasts. A peer
+    without a link is not ill: links are made when there is something to say. `rialto check` tries them
+    all.
     """
     answer = ask(frame.socket_of(frame.folder(config_path, data_dir)), "peers")
     if as_json:

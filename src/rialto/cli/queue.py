@@ -18,7 +18,7 @@ from rialto.store.store import Row, Store
 
 @click.group(epilog=frame.examples("rialto queue list", "rialto queue retry --all"))
 def queue() -> None:
-    """List what waits to be delivered, try it now, or give it up."""
+    """List what waits, try it now, or give it up."""
 
 
 @queue.command("list", epilog=frame.examples("rialto queue list", "rialto queue list --peer kamailio --json"))

@@ -27,11 +27,11 @@ from rialto.store.store import FILE_NAME
 @click.option("--force", is_flag=True, help="Also where a database is; that one is kept under another name.")
 @click.argument("source", metavar="FILE", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 def restore(config_path: Path, data_dir: Path | None, force: bool, source: Path) -> None:
-    """Make FILE, written by `rialto backup`, the database of this server.
+    """Put a backup back in its place.
 
-    The server must be stopped. FILE is checked first. Messages that were waiting when the backup was made are
-    delivered again at the next start, under the ids that they had, so peers that know stable ids drop the
-    copies.
+    The server must be stopped. FILE, written by `rialto backup`, is checked first. Messages that were
+    waiting when the backup was made are delivered again at the next start, under the ids that they had,
+    so peers that know stable ids drop the copies.
     """
     folder = frame.folder(config_path, data_dir)
     _check(source)

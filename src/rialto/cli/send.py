@@ -44,10 +44,11 @@ def send(
     recipient: str,
     text: str,
 ) -> int:
-    """Send TEXT (`-`: what comes in on standard input) to the address TO.
+    """Send one message through the running server.
 
-    The message goes through the running server, and is on its disk when this command returns. The sender must
-    be somebody at the server's own name; what is answered to `operator@` is kept in its trail.
+    TO is an address; TEXT may be `-` for what comes in on standard input. The message goes through the
+    running server, and is on its disk when this command returns. The sender must be somebody at the
+    server's own name; what is answered to `operator@` is kept in its trail.
 
     Exit code: 0, it was taken (with --wait: the far side has it); 1, it was refused or has failed; 3, with
     --wait: it was still on its way when the time was over.

@@ -20,11 +20,12 @@ from rialto.cli import frame
     help="Instead of what the configuration says.",
 )
 def serve(config_path: Path, log_level: str | None) -> None:
-    """Run the server, in the foreground, until SIGTERM or Ctrl-C.
+    """Run the server, in the foreground.
 
-    SIGHUP reads the configuration and the certificates again. SIGTERM finishes what is under way, for at most
-    `server.grace_s` seconds, and keeps the rest on disk. Under systemd (`Type=notify-reload`) it says when it
-    is ready, and that it is alive. uvloop is used if it is installed.
+    It runs until SIGTERM or Ctrl-C. SIGHUP reads the configuration and the certificates again. SIGTERM
+    finishes what is under way, for at most `server.grace_s` seconds, and keeps the rest on disk. Under
+    systemd (`Type=notify-reload`) it says when it is ready, and that it is alive. uvloop is used if it is
+    installed.
 
     Exit code: 0 after a stop in good order, 1 if it could not start.
     """

@@ -37,9 +37,10 @@ def trail(
     state: str | None,
     message_id: str | None,
 ) -> None:
-    """Show every stop of a message: when, what was decided, and why; and what its sender was told.
+    """Show what became of a message, stop by stop.
 
-    ID is ours, or what the sender's side called the message (the stanza's id, the Call-ID).
+    Each stop with its time, what was decided there, and why; and the reports that went home about it. ID is
+    ours, or what the sender's side called the message: the id of its stanza, the branch of its Via.
 
     Exit code: 1 if there is no such message.
     """

@@ -12,8 +12,6 @@ import click
 
 from rialto.cli import frame
 
-QUIET_S = 0.1
-"""So long nothing must pass before what passed is shown."""
 ARRIVAL_S = 10.0
 
 
@@ -39,7 +37,7 @@ ARRIVAL_S = 10.0
     help="Put the data there, and leave it; otherwise everything is thrown away.",
 )
 def try_it(once: bool, stay_s: float | None, wire: bool, keep: Path | None) -> int:
-    """Run a complete throw-away instance, and watch messages cross between XMPP and SIP.
+    """Watch messages cross, in a throw-away instance.
 
     Juliet lives at a small XMPP server, Romeo at a SIP phone; Rialto stands between them. All sockets are
     real, on the loopback interface. Each message is shown as it was on both wires, with what became of what.
@@ -59,6 +57,8 @@ def try_it(once: bool, stay_s: float | None, wire: bool, keep: Path | None) -> i
     try:
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
             arrived = runner.run(_play(folder, stays, stay_s, wire))
+    except KeyboardInterrupt:
+        return frame.DONE
     finally:
         if keep is None:
             shutil.rmtree(folder, ignore_errors=True)

@@ -31,9 +31,10 @@ STYLES = {Level.OK: "green", Level.WARNING: "yellow", Level.ERROR: "red"}
 @click.option("--offline", is_flag=True, help="Look at this machine only: no DNS, no peers.")
 @click.option("--problems", is_flag=True, help="Show only what is wrong.")
 def check(config_path: Path, as_json: bool, offline: bool, problems: bool) -> int:
-    """Look for mistakes: configuration, disk, clock, ports, certificates, DNS, and each peer.
+    """Look for mistakes, and say how to put them right.
 
-    One line for each finding, and for each problem the remedy. Peers are asked by the running server, or, if
+    In the configuration, the disk, the clock, the ports, the certificates, the DNS, and at each peer. One
+    line for each finding, and for each problem the remedy. Peers are asked by the running server, or, if
     none runs, from here.
 
     Exit code: 0, all is well; 1, there are warnings; 2, there are errors.

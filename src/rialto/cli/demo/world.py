@@ -93,6 +93,8 @@ def settings(folder: Path, ports: Ports) -> dict[str, Any]:
                 "proxy": f"sip:{LOOPBACK}:{ports.phone};transport=udp",
                 "trust": ["address"],
                 "addresses": ["127.0.0.0/8", "::1"],
+                "sender_rate_per_s": 10_000.0,  # people play with load generators
+                "rate_per_s": 10_000.0,
             },
             {"network": "loopback", "domains": [TEST_DOMAIN]},
         ],

@@ -74,11 +74,11 @@ def quickstart(
     yes: bool,
     force: bool,
 ) -> None:
-    """Write what a gateway between the XMPP and the SIP users of DOMAIN needs.
+    """Write what a first installation needs.
 
-    A commented configuration, a self-signed certificate (and how to get a real one), the component's secret,
-    the DNS records to publish, a systemd unit, and the next steps. What is not given as an option is asked
-    for, if there is a terminal.
+    For a gateway between the XMPP and the SIP users of DOMAIN: a commented configuration, a self-signed
+    certificate (and how to get a real one), the component's secret, the DNS records to publish, a systemd
+    unit, and the next steps. What is not given as an option is asked for, if there is a terminal.
 
     Exit code: 1 if a file is there already; then nothing has been written.
     """
