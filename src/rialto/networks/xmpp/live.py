@@ -324,7 +324,11 @@ class LiveStream:
                 known[domain] = verdict.ok
                 if not verdict.ok:
                     log.warning(
-                        "xmpp.certificate", domain=domain, address=self.link.remote[0], reason=verdict.reason
+                        "xmpp.certificate",
+                        domain=domain,
+                        address=self.link.remote[0],
+                        reason=verdict.reason,
+                        codes=sorted(verdict.codes),
                     )
             return known.get(domain, False)
 

@@ -6,6 +6,7 @@ import hmac
 from hashlib import sha256
 
 from rialto.networks.xmpp.wire.element import Element, escape, escape_attribute
+from rialto.networks.xmpp.wire.namespaces import DIALBACK
 
 
 def dialback_key(secret: bytes, *, receiving: str, originating: str, stream_id: str) -> str:
@@ -38,5 +39,6 @@ def dialback_element(
     if kind:
         attributes += f" type='{kind}'"
     inside = escape(key).encode() if error is None else error.encode()
-    start = f"<db:{name}{attributes}".encode()
+    # Declared here as well: to a peer that dialback is not offered to, the stream header does not say it.
+    start = f"<db:{name} xmlns:db='{DIALBACK}'{attributes}".encode()
     return b"%s>%s</db:%s>" % (start, inside, name.encode()) if inside else start + b"/>"

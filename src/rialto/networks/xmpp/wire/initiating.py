@@ -112,7 +112,7 @@ class Initiating(ServerStream):
         self._now = now
         self.secure = True
         self._proves = proves
-        self.peer_proven = proves(self.remote)
+        self.peer_proven = self._policy.external and proves(self.remote)
         self._restart()
         if not (self.peer_proven or self._policy.dialback or self._verify_only):
             # Nothing has been sent on this stream yet; nothing needs to be.
@@ -166,7 +166,7 @@ class Initiating(ServerStream):
                 who = base64.b64encode(self.local.encode()).decode()  # XEP-0178 section 3
                 self._out.append(f"<auth xmlns='{SASL}' mechanism='EXTERNAL'>{who}</auth>".encode())
                 return
-            if method == "dialback" and self._dialback_offered():
+            if method == "dialback" and self._peer_has_dialback():
                 self._trying = method
                 self.request_pair(self.local, self.remote)
                 return
@@ -178,9 +178,12 @@ class Initiating(ServerStream):
             mechanism.text.strip() == "EXTERNAL" for mechanism in mechanisms.find_all(f"{SASL}}}mechanism")
         )
 
-    def _dialback_offered(self) -> bool:
+    def _peer_has_dialback(self) -> bool:
         # Older servers only declare the namespace (XEP-0220 section 2.4.1).
         return self._dialback_declared or self._offers(f"{DIALBACK_FEATURE}}}dialback") is not None
+
+    def _dialback_offered(self) -> bool:
+        return self._policy.dialback or self._verify_only
 
     def _give_up(self, condition: str, text: str) -> None:
         self._out.append(b"</stream:stream>")

@@ -137,6 +137,10 @@ class Receiving(ServerStream):
         if version:
             self._out.append(self._features(policy))
 
+    def _dialback_offered(self) -> bool:
+        policy = self._policy_of(self.remote)
+        return policy.dialback or not policy.known  # strangers may have to verify our own keys
+
     def _claimed(self, text: str) -> str:
         if not text:
             return ""  # allowed before TLS (RFC 6120 section 4.7.1), and to those who only verify keys
@@ -165,7 +169,7 @@ class Receiving(ServerStream):
                 parts.append(f"<mechanisms xmlns='{SASL}'><mechanism>EXTERNAL</mechanism></mechanisms>")
             if self._offer_bidi and not self.bidirectional and not self._authenticated:
                 parts.append(f"<bidi xmlns='{BIDI_FEATURE}'/>")
-            if policy.dialback or not policy.known:  # strangers may have to verify our own keys
+            if self._dialback_offered():
                 parts.append(f"<dialback xmlns='{DIALBACK_FEATURE}'><errors/></dialback>")
             if self._offer_sm and self.ledger is None:
                 parts.append(f"<sm xmlns='{SM}'/>")

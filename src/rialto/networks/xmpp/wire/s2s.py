@@ -289,6 +289,9 @@ class ServerStream(Stream):
             self._asking.add(pair)
             self._emit(DialbackRequested(local, remote, self.stream_id, key))
 
+    def _not_yet(self) -> str:
+        return "dialback is not finished" if self._asking else super()._not_yet()
+
     def _may_be_asked(self) -> bool:
         return self.bidirectional
 

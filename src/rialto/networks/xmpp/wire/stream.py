@@ -257,11 +257,15 @@ class Stream:
             (
                 f"<?xml version='1.0'?><stream:stream xmlns='{self.content_namespace}'"
                 f" xmlns:stream='{STREAMS}'"
-                + (f" xmlns:db='{DIALBACK}'" if self.content_namespace == SERVER else "")
+                + (f" xmlns:db='{DIALBACK}'" if self._dialback_offered() else "")
                 + f"{written}>"
             ).encode()
         )
         self._header_sent = True
+
+    def _dialback_offered(self) -> bool:
+        """Whether the header says that we speak dialback (XEP-0220 section 2.4.1)."""
+        return False
 
     def _start_tls(self, domain: str) -> None:
         """From here on TLS; the event follows when it is known whether anything came behind."""
@@ -324,7 +328,7 @@ class Stream:
         except (KeyError, AddressError):
             if self._incoming:
                 raise StreamRule("improper-addressing", "from and to") from None  # RFC 6120 section 4.9.3.7
-            raise StreamRule("not-authorized", "not yet") from None
+            raise StreamRule("not-authorized", self._not_yet()) from None
         proof = self._proof(sender, recipient)
         if self.state is State.CLOSING:
             return  # RFC 6120 section 4.4: what still comes in is not acknowledged, so it is not lost
@@ -337,10 +341,14 @@ class Stream:
         if proof is not None:
             return proof
         if not self._incoming:
-            raise StreamRule("not-authorized", "not yet")  # RFC 6120 section 4.9.3.12
+            raise StreamRule("not-authorized", self._not_yet())  # RFC 6120 section 4.9.3.12
         if any(remote == sender.domain for _, remote in self._incoming):
             raise StreamRule("improper-addressing", f"{recipient.domain} was not negotiated on this stream")
         raise StreamRule("invalid-from", f"{sender.domain} was not proven on this stream")  # section 4.9.3.9
+
+    def _not_yet(self) -> str:
+        """Why stanzas are not welcome yet."""
+        return "nobody has been proven on this stream"
 
     def _count(self) -> int:
         """The number of the stanza that has just come in."""
