@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from networks.sip.plays import Caller, Person, Records, Stage, outgoing
+from networks.sip.plays import Caller, Person, Records, Stage, message, outgoing
 from rialto.model.address import Address
 from rialto.model.errors import Busy, DeliveryError, Reason, Refused, Unreachable
 from rialto.model.message import Report
@@ -507,3 +507,15 @@ async def test_a_probe_of_nobody_says_why() -> None:
         reached, text = await stage.network.probe(stage.peer)
         assert not reached
         assert "can not be found" in text
+
+
+async def test_hearing_from_a_server_that_was_down_flushes_what_waits_for_it(server: Server) -> None:
+    async with Stage(peer=to(server)) as stage:
+        delivery = stage.deliver(outgoing())
+        await server.answers(503)
+        await delivery.error()
+        juliet = await stage.udp()
+        for number in (1, 2):
+            juliet.say(message(branch=f"z9hG4bK{number}", cseq=number))
+            await juliet.hears()
+        assert stage.hub.reached == [stage.network.destination(stage.peer, "sip.example")]

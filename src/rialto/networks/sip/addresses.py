@@ -40,7 +40,8 @@ def uri_of(address: Address, spelling: str = "", scheme: str = "sip") -> Uri:
 
 def folded(local: str) -> str:
     """The local part as a case-folding network writes it (RFC 8265 section 3.3, near enough for a key)."""
-    return unicodedata.normalize("NFC", local.lower())
+    lower = local.lower()
+    return lower if lower.isascii() else unicodedata.normalize("NFC", lower)
 
 
 def spelling_key(address: Address) -> str:

@@ -235,21 +235,24 @@ class SipNetwork:
             return
         self._turning = True
         try:
-            layer = self.layer
-            while (event := layer.next_event()) is not None:
-                try:
-                    self._on_event(event)
-                except Exception:
-                    # A bug of ours; it must not cost the others their turn.
-                    _log.exception("an event could not be met", network=self.name, what=type(event).__name__)
-            for flow, data in layer.data_to_send():
-                if flow.alive:
-                    flow.send(data)  # type: ignore[attr-defined]
-                else:
-                    self._send_anew(flow, data)
+            self._hand_out()
         finally:
             self._turning = False
         self._arm()
+
+    def _hand_out(self) -> None:
+        layer = self.layer
+        while (event := layer.next_event()) is not None:
+            try:
+                self._on_event(event)
+            except Exception:
+                # A bug of ours; it must not cost the others their turn.
+                _log.exception("an event could not be met", network=self.name, what=type(event).__name__)
+        for flow, data in layer.data_to_send():
+            if flow.alive:
+                flow.send(data)  # type: ignore[attr-defined]
+            else:
+                self._send_anew(flow, data)
 
     def _on_event(self, event: Event) -> None:
         if type(event) is RequestReceived:
@@ -268,26 +271,29 @@ class SipNetwork:
                 owner.broke()
 
     def _arm(self) -> None:
-        now = self._loop.time()
+        """See that the alarm rings within a tick: something may have been started that is due soon."""
+        soon = self._loop.time() + self._tick_s
         if self._alarm is not None:
-            if self._alarm.when() <= now + self._tick_s:
+            if self._alarm.when() <= soon:
                 return
             self._alarm.cancel()
-            self._alarm = None
-        due = self.layer.next_timer()
-        wait = self.reception.waits.next()
-        if wait is not None and (due is None or wait < due):
-            due = wait
-        if due is not None:
-            self._alarm = self._loop.call_at(max(due, now + self._tick_s / 2), self._ring)
+        self._alarm = self._loop.call_at(soon, self._ring)
 
     def _ring(self) -> None:
+        """What is due, and then the alarm for whatever is due next, which may be far off."""
         self._alarm = None
         now = self._loop.time()
         for answer, _ in self.reception.waits.due(now):
             answer.overdue()
         self.layer.handle_timer(now)
-        self._turn()
+        self._turning = True  # no alarm a tick from now only because time has passed
+        try:
+            self._hand_out()
+        finally:
+            self._turning = False
+        due = [at for at in (self.layer.next_timer(), self.reception.waits.next()) if at is not None]
+        if due:
+            self._alarm = self._loop.call_at(min(due), self._ring)
 
     def _send_anew(self, flow: Any, data: bytes) -> None:
         """RFC 3261 section 18.2.2: a response whose connection is gone goes to where the request said it came

@@ -243,6 +243,7 @@ class Sending:
         return True
 
     def _next(self, target: Target, *, avoid: bool = True) -> None:
+        self.trunk.troubled = True
         if avoid:
             self.route.avoid(target, self._wires.now())
         self._tried.append(target)

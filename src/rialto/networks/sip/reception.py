@@ -32,7 +32,7 @@ from rialto.networks.sip.trunk import Trunk
 from rialto.networks.sip.wire import BadMessage, Request, Response, response_to, validate
 from rialto.networks.sip.wire.lanes import Lanes
 from rialto.networks.sip.wire.transaction import RequestReceived, ServerTransaction
-from rialto.networks.sip.wire.transactions import TransactionLayer
+from rialto.networks.sip.wire.transactions import TransactionLayer, server_key
 
 CONGESTED_RETRY_AFTER_S = 10
 LOG_AGAIN_S = 60.0
@@ -90,12 +90,13 @@ class Reception:
                 message.replace_top_via(noted)
             if isinstance(flow, UdpFlow):
                 flow = self._transports.answer_flow(flow, via)
-            if self._layer.knows(message):
-                self._layer.receive_request(message, flow, now)
+            key = server_key(message)
+            if self._layer.knows(key):
+                self._layer.receive_request(message, flow, now, key=key)
             else:
-                self._new_request(message, flow, now)
+                self._new_request(message, flow, now, key)
 
-    def _new_request(self, request: Request, flow: Flow, now: float) -> None:
+    def _new_request(self, request: Request, flow: Flow, now: float, key: tuple[Any, ...]) -> None:
         method = request.method
         if method == "ACK":
             self._layer.receive_request(request, flow, now)
@@ -118,7 +119,7 @@ class Reception:
                 return
         else:
             self._transports.establish(flow)
-        self._layer.receive_request(request, flow, now, sender)
+        self._layer.receive_request(request, flow, now, sender, key)
 
     def consider(self, event: RequestReceived) -> None:
         """A new request, in its transaction."""
@@ -189,7 +190,8 @@ class Reception:
                 verdict = flow.certified(name, sender.trunk.trust)
                 if verdict is not None and verdict.ok:
                     self._transports.alias(flow, via.port or DEFAULT_PORTS["tls"], name)
-        if self._route(sender.trunk, address.domain).troubled:
+        if sender.trunk.troubled and self._route(sender.trunk, address.domain).troubled:
+            sender.trunk.troubled = False
             self._hub.reachable(sender.trunk.destination(address.domain), self.name)
 
     def refuse_garbled(self, error: BadMessage, flow: Flow) -> None:

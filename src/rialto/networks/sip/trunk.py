@@ -44,6 +44,8 @@ class Trunk:
             f"peers.{peer.name}.password", settings.password, settings.password_file, settings.password_env
         )
         self.answerer = Answerer(Secret(settings.username, password)) if settings.username else None
+        self.troubled = False
+        """Whether any of its servers has failed since it was last heard of."""
         self.credentials_header = "Proxy-Authorization"  # whichever was asked for last
         self._networks = parse_networks(settings.addresses)
         self._known: dict[str, bool] = {}

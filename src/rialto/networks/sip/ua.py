@@ -127,8 +127,8 @@ def _loop(facts: Facts) -> Refusal | None:
     """RFC 5393 in our role: a request that has our own Via in it has come back. (Beyond SIP, hop tokens
     tell.)"""
     request = facts.request
-    below = request.headers
-    if sum(name == "Via" for name, _ in below) == 1 and "," not in request.firsts["Via"]:
+    one_line = len(request.firsts) == len(request.headers) or "Via" not in request.repeated()
+    if one_line and "," not in request.firsts["Via"]:
         return None
     vias = request.vias
     if len(vias) > MAX_VIAS:

@@ -75,16 +75,24 @@ class TransactionLayer:
 
     # What comes from the wire
 
-    def knows(self, request: Request) -> bool:
-        """Whether the request belongs to a transaction that is there already."""
-        return server_key(request) in self._servers
+    def knows(self, key: tuple[Any, ...]) -> bool:
+        """Whether a request with this `server_key` belongs to a transaction that is there already."""
+        return key in self._servers
 
-    def receive_request(self, request: Request, flow: Flow, now: float, owner: Any = None) -> None:
+    def receive_request(
+        self,
+        request: Request,
+        flow: Flow,
+        now: float,
+        owner: Any = None,
+        key: tuple[Any, ...] | None = None,
+    ) -> None:
         """Take a validated request, whose top Via already says where it came from.
 
-        `owner` becomes that of the transaction, if it makes a new one.
+        `owner` becomes that of the transaction, if it makes a new one; `key` is its `server_key`, if known.
         """
-        key = server_key(request)
+        if key is None:
+            key = server_key(request)
         known = self._servers.get(key)
         if known is not None:
             if request.method == "ACK":
