@@ -72,6 +72,7 @@ class SipNetwork:
             Timing(t1_s=settings.t1_s, t2_s=8 * settings.t1_s, t4_s=10 * settings.t1_s)
         )
         self._alarm: asyncio.TimerHandle | None = None
+        self._alarm_at = 0.0
         self._tick_s = min(TICK_S, settings.t1_s / 4)
         self._turning = False
         self._due = False
@@ -274,9 +275,10 @@ class SipNetwork:
         """See that the alarm rings within a tick: something may have been started that is due soon."""
         soon = self._loop.time() + self._tick_s
         if self._alarm is not None:
-            if self._alarm.when() <= soon:
+            if self._alarm_at <= soon:  # uvloop's handle of what is due already cannot say `when`
                 return
             self._alarm.cancel()
+        self._alarm_at = soon
         self._alarm = self._loop.call_at(soon, self._ring)
 
     def _ring(self) -> None:
@@ -293,7 +295,8 @@ class SipNetwork:
             self._turning = False
         due = [at for at in (self.layer.next_timer(), self.reception.waits.next()) if at is not None]
         if due:
-            self._alarm = self._loop.call_at(min(due), self._ring)
+            self._alarm_at = min(due)
+            self._alarm = self._loop.call_at(self._alarm_at, self._ring)
 
     def _send_anew(self, flow: Any, data: bytes) -> None:
         """RFC 3261 section 18.2.2: a response whose connection is gone goes to where the request said it came
