@@ -115,7 +115,7 @@ async def test_a_text_says_its_character_set(bridge, alice, bob):
 
 
 @pytest.mark.parametrize(
-    "local", ["star*light", "a_b-c~d", "o\\27neill", "x" * 200, "100%25", "a;b?c", "grüße", "a\\40b.example"]
+    "local", ["star*light", "a_b-c~d", "o\\27neill", "x" * 200, "100%25", "a;b?c", "жук", "a\\40b.example"]
 )
 async def test_no_letter_of_an_address_is_a_separator(local, bridge, alice):
     # Kamailio: `*` in a user part was mangled, and long ones met a buffer of 512 bytes.

@@ -24,6 +24,9 @@ async def exchange(alice: XmppClient, sipp: Sipp, *, count: int = COUNT) -> dict
     domain = alice.boundjid.domain
     await sipp.register("bob", 6080)
     listener = sipp.listen("bob", 6080)
+    # QUIRK(Prosody 0.12): what its user sends while a stream is being set up, it can send in another order.
+    alice.say("bob@sip.example", "hello")
+    await listener.hears(1)
     to_sip, to_xmpp = texts("xmpp", count), texts("sip", count)
     began = time.monotonic()
     sender = sipp.sender("bob", f"alice@{domain}", to_xmpp, 6090)
@@ -36,13 +39,14 @@ async def exchange(alice: XmppClient, sipp: Sipp, *, count: int = COUNT) -> dict
         return count / (time.monotonic() - began)
 
     speeds = await asyncio.gather(
-        until_heard(listener.hears(count, 90)), until_heard(alice.hears(count, 90, sender="bob@sip.example"))
+        until_heard(listener.hears(count + 1, 90)),
+        until_heard(alice.hears(count, 90, sender="bob@sip.example")),
     )
     sent = await sender.finish()
     assert {one.status for one in sent} <= {200, 202}
     assert [one.text for one in sent] == to_xmpp
     assert alice.texts() == to_xmpp
-    assert listener.texts() == to_sip
+    assert listener.texts() == ["hello", *to_sip]
     assert alice.errors() == []
     return {"to SIP": speeds[0], "to XMPP": speeds[1]}
 

@@ -63,7 +63,10 @@ request_route {{
   if (!is_method("ACK")) {{ if (t_precheck_trans()) {{ t_check_trans(); exit; }} t_check_trans(); }}
   # Our own users prove who they are (or, where it says so, the gateway does).
   if ({challenged}) {{
-    if (!pv_auth_check("sip.example", "pw", "0", "{name_check}")) {{ auth_challenge("sip.example", "0"); exit; }}
+    if (!pv_auth_check("sip.example", "pw", "0", "{name_check}")) {{
+      auth_challenge("sip.example", "0");
+      exit;
+    }}
     if (!is_method("REGISTER")) consume_credentials();
   }}
   if (is_method("REGISTER")) {{ if (!save("location")) sl_reply_error(); exit; }}

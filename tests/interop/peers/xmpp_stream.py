@@ -85,6 +85,7 @@ class XmppStream:
                 try:
                     await self._read()
                 except StreamEnded:
+                    self.close()
                     return self.received.decode("utf-8", "replace")
 
     async def _read(self) -> None:
