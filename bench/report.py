@@ -66,6 +66,7 @@ def summary(runs: Sequence[Run]) -> dict[str, Any]:
         "cpu_us": median(good, "cpu_us"),
         "user_us": median(good, "user_us"),
         "system_us": median(good, "system_us"),
+        "switches": median(good, "switches"),
         "generator_us": median(good, "generator_us"),
         "memory_mb": (median(good, "memory_kb") or 0) / 1024,
         "delivery_p50_us": median(good, "delivery_us", "p50"),

@@ -107,6 +107,6 @@ extern uint64_t xmpp_errors, xmpp_pings, sip_errors;
 
 // --- usage.c: what the system under test has used -------------------------------------------------------------
 
-struct usage { double run_s, user_s, system_s; long memory_kb; };
+struct usage { double run_s, user_s, system_s; long memory_kb; uint64_t switches; };
 void usage_add_pid(int pid);
 void usage_read(struct usage *out, bool with_memory);

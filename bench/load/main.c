@@ -207,6 +207,7 @@ int main(int argc, char **argv) {
     printf(", \"cpu_us\": %.2f, \"user_us\": %.2f, \"system_us\": %.2f, \"utilisation\": %.3f, \"generator_us\": %.2f, \"memory_kb\": %ld",
            (after.run_s - before.run_s) * per, (after.user_s - before.user_s) * per, (after.system_s - before.system_s) * per,
            (after.run_s - before.run_s) / seconds, (own_after - own_before) * per, peak_kb);
+    printf(", \"switches\": %.3f", (double)(after.switches - before.switches) / (double)completed);
     print_latencies("delivery_us", flow.delivery_us_x10, flow.deliveries);
     print_latencies("answer_us", flow.answer_us_x10, flow.answers);
     uint64_t gone = flow.delivered + flow.refused;

@@ -46,6 +46,27 @@ static void read_run(int pid, struct usage *out) {
     closedir(tasks);
 }
 
+// How often a thread gave up the processor, by itself or not: locks that two threads hand to and fro show here.
+static void read_switches(int pid, struct usage *out) {
+    char path[400], line[256];
+    unsigned long count;
+    snprintf(path, sizeof path, "/proc/%d/task", pid);
+    DIR *tasks = opendir(path);
+    if (!tasks) return;
+    for (struct dirent *entry; (entry = readdir(tasks));) {
+        if (entry->d_name[0] == '.') continue;
+        snprintf(path, sizeof path, "/proc/%d/task/%.32s/status", pid, entry->d_name);
+        FILE *file = fopen(path, "r");
+        if (!file) continue;
+        while (fgets(line, sizeof line, file)) {
+            char *at = strstr(line, "voluntary_ctxt_switches:");
+            if (at && sscanf(at + 24, "%lu", &count) == 1) out->switches += count;
+        }
+        fclose(file);
+    }
+    closedir(tasks);
+}
+
 // Pss, so that memory which processes share is counted once.
 static void read_memory(int pid, struct usage *out) {
     char path[64], line[256];
@@ -63,6 +84,7 @@ void usage_read(struct usage *out, bool with_memory) {
     for (int i = 0; i < count; i++) {
         read_ticks(pids[i], out);
         read_run(pids[i], out);
+        read_switches(pids[i], out);
         if (with_memory) read_memory(pids[i], out);
     }
 }
