@@ -31,10 +31,10 @@ def config() -> None:
 )
 @click.argument("table", metavar="[TABLE]", required=False)
 def describe(as_json: bool, as_toml: bool, table: str | None) -> None:
-    """Say what may stand in the configuration: every key of TABLE, or of all.
+    """Say what may stand in the configuration.
 
-    TABLE is `server`, `networks.xmpp`, `peers`, `peers.sip`, ... For each key: its type, its default, and
-    what it is for.
+    Every key of TABLE, or of all tables. TABLE is `server`, `networks.xmpp`, `peers`, `peers.sip`, ... For
+    each key: its type, its default, and what it is for.
     """
     known = tables()
     if table is not None:
@@ -67,9 +67,9 @@ def describe(as_json: bool, as_toml: bool, table: str | None) -> None:
     envvar="RIALTO_CONFIG",
 )
 def check(path: Path | None) -> None:
-    """Read a configuration and say whether it is in order: FILE, or the usual one.
+    """Say whether a configuration is in order.
 
-    Only the file is looked at. `rialto check` looks at the world as well.
+    FILE, or the usual one. Only the file is looked at. `rialto check` looks at the world as well.
     """
     path = path or DEFAULT_PATH
     loaded = frame.settings(path)

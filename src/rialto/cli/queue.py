@@ -27,7 +27,7 @@ def queue() -> None:
 @click.option("--peer", default="", help="Only what waits for this peer.")
 @click.option("--most", type=click.IntRange(1, 100_000), default=100, show_default=True, help="How many.")
 def list_(config_path: Path, data_dir: Path | None, as_json: bool, peer: str, most: int) -> None:
-    """List the waiting messages, oldest first; also when no server runs."""
+    """List what waits, oldest first; server or no server."""
     store = Store(frame.folder(config_path, data_dir), read_only=True)
     try:
         rows = _waiting(store, peer, most + 1)
@@ -72,7 +72,9 @@ def list_(config_path: Path, data_dir: Path | None, as_json: bool, peer: str, mo
 def retry(
     config_path: Path, data_dir: Path | None, as_json: bool, every: bool, message_ids: tuple[str, ...]
 ) -> None:
-    """Try these messages now, and what waits for the same destination with them.
+    """Try these messages now.
+
+    What waits for the same destination is tried with them.
 
     Exit code: 1 if one of them was not waiting.
     """
