@@ -19,7 +19,14 @@ class Buckets:
         """Take one token: 0.0 when there was one, else how many seconds until there is."""
         most = max(1.0, rate_per_s * BURST_S)
         known = self._buckets.pop(key, None)
-        tokens = most if known is None else min(most, known[0] + (now - known[1]) * rate_per_s)
+        tokens = (
+            most
+            if known is None
+            else min(
+                most,
+                known[0] + max(0.0, now - known[1]) * rate_per_s,  # the clock may have been set back
+            )
+        )
         wait_s = 0.0
         if tokens >= 1.0:
             tokens -= 1.0

@@ -24,13 +24,14 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import msgspec
 
 from rialto.model.address import Address
-from rialto.model.errors import DeliveryError
+from rialto.model.errors import DeliveryError, Reason
 from rialto.model.message import Content, Message
+from rialto.model.presence import Document, Grant, Pair
 
 if TYPE_CHECKING:
     from rialto.core.hub import Hub
@@ -177,6 +178,81 @@ class Network(Protocol):
 
     async def probe(self, peer: Peer) -> tuple[bool, str]:
         """Ask whether the peer is there; (reached, what was found or what is wrong and the remedy)."""
+
+
+class Verb(enum.StrEnum):
+    """What the hub wants of a presentity's network, for one pair. All may come again: they say how things
+    shall be, not what has to change."""
+
+    ASK = "ask"
+    """The watcher wants the authorization; `view.listening` says whether it also has a session now. Answer
+    `pending` as soon as the far side has it, and `granted` or `refused` when it has decided."""
+    GIVE_BACK = "give back"
+    """The watcher wants the authorization no longer. Answer `done`."""
+    OPEN = "open"
+    """The watcher is authorized and listens: bring the present state, and go on telling. Answer `show`, or
+    `done` where the state that is known stands. Also comes for a dialog that lives, after a restart or an
+    outage: then news may have been missed."""
+    CLOSE = "close"
+    """The watcher listens no longer; the authorization stays. Needs no answer."""
+    FETCH = "fetch"
+    """One look, for a watcher that may have neither authorization nor session, or to compare. Answer `show`
+    or `refused`."""
+
+
+class PairView(msgspec.Struct, frozen=True, kw_only=True):
+    """One pair as a network sees it, at one moment."""
+
+    pair: Pair
+    watcher_peer: Peer
+    presentity_peer: Peer
+    grant: Grant
+    document: Document | None = None
+    """The present state, for this watcher alone (RFC 8048 section 8.2). None: nothing is known, which is not
+    the same as offline. Only ever set where the watcher may see it."""
+    listening: bool = False
+    """Whether the watcher has a notification session."""
+    until: float | None = None
+    """When that ends, seconds since 1970; None where it has no end of its own."""
+    told_grant: Grant = Grant.NONE
+    """What the watcher was told last."""
+    told_document: Document | None = None
+    """What it was shown last in this session, and so what its screen has now; None for nothing."""
+    reason: Reason | None = None
+    """Of REFUSED: why."""
+    text: str = ""
+    """The same as a sentence."""
+    note: str = ""
+    """What the watcher said when it asked."""
+    watcher_data: bytes | None = None
+    """What the watcher's network has kept; in `resume` only."""
+    presentity_data: bytes | None = None
+    """What the presentity's network has kept; in `resume` only."""
+
+
+@runtime_checkable
+class PresenceNetwork(Protocol):
+    """What a `Network` that carries presence has besides; it answers through `hub.presence`.
+
+    The hub never calls these from within a call of `hub.presence`: they come in a later turn of the loop.
+    None of them may raise.
+    """
+
+    pushes: bool
+    """Whether a presentity's side here goes on telling while there is no session, as XMPP servers do; then
+    what was shown last is still true when the next session begins."""
+
+    def resume(self, view: PairView) -> None:
+        """Take note of a pair of an earlier run. Comes before `start`, once for each role that this network
+        has in the pair; nothing may go on the wire for it."""
+
+    def watch(self, view: PairView, verb: Verb) -> None:
+        """Of the presentity's network: carry it out, and answer."""
+
+    def tell(self, view: PairView) -> None:
+        """Of the watcher's network: `grant` or `document` is news, or the session has run out
+        (`listening` False). Say what the protocol can say; `told_grant` and `told_document` are what was told
+        before. How often one watcher may hear is the network's to bound, as long as the last state arrives."""
 
 
 class Context(msgspec.Struct, frozen=True):

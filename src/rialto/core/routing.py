@@ -41,6 +41,10 @@ class Routes:
         """The peer of this network that speaks for the domain."""
         return next((peer for peer in self.candidates(domain, network) if peer.network == network), None)
 
+    def speaks_for(self, peer: Peer, domain: str) -> bool:
+        """Whether the domain is that peer's, by name: a link may hold it as it was configured before."""
+        return any(found.name == peer.name for found in self.candidates(domain, peer.network))
+
     def projects(self, network: str, domain: str) -> bool:
         """Whether the domain lives elsewhere, so that we speak for it on this network."""
         found = self.candidates(domain, network)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Select, create_engine, or_, select
+from sqlalchemy import Connection, Select, create_engine, literal_column, select
 
 from rialto.model.errors import ConfigError
 from rialto.store.schema import COMPAT_VERSION, SCHEMA_VERSION, message, meta
@@ -138,36 +138,44 @@ class Store:
             .limit(most)
         )
 
+    def row(self, message_id: str) -> Row | None:
+        """The message of that id of ours."""
+        rows = self._rows(select(*_COLUMNS).where(message.c.id == message_id))
+        return rows[0] if rows else None
+
     def find(self, which: str) -> list[Row]:
         """The message of that id, ours or its sender's, and the reports about it; oldest first."""
+        # Each condition has its index; that the partial ones may be used is said in so many words.
+        named = message.c.origin_id == which, message.c.origin_id != literal_column("''")
         with self._reading() as connection:
-            ids = list(
-                connection.scalars(
-                    select(message.c.id)
-                    .where(or_(message.c.id == which, message.c.origin_id == which))
-                    .limit(100)
-                )
-            )
-        return self._rows(
-            select(*_COLUMNS)
-            .where(or_(message.c.id.in_(ids), message.c.about.in_(ids)))
-            .order_by(message.c.id)
-        )
+            ids = set(connection.scalars(select(message.c.id).where(message.c.id == which)))
+            ids |= set(connection.scalars(select(message.c.id).where(*named).limit(100)))
+        speaks_of = message.c.about.in_(ids), message.c.about != literal_column("''")
+        found = self._rows(select(*_COLUMNS).where(message.c.id.in_(ids)))
+        found += self._rows(select(*_COLUMNS).where(*speaks_of))
+        return sorted({row.id: row for row in found}.values(), key=lambda row: row.id)
 
     def latest(self, *, most: int, state: str = "") -> list[Row]:
         """The newest messages, newest first."""
         query = select(*_COLUMNS).order_by(message.c.id.desc()).limit(most)
         return self._rows(query.where(message.c.state == state) if state else query)
 
-    def stable_keys(self, since: str) -> list[tuple[bytes, str, str]]:
-        """(key, id, state) of what came after that id and had a stable name."""
+    def stable_keys(self, since: str, *, most: int) -> list[tuple[bytes, str, str]]:
+        """(key, id, state) of the newest that came after that id and had a stable name, oldest first."""
         query = (
             select(message.c.stable_key, message.c.id, message.c.state)
             .where(message.c.id > since, message.c.stable_key.is_not(None))
-            .order_by(message.c.id)
+            .order_by(message.c.id.desc())
+            .limit(most)
         )
         with self._reading() as connection:
-            return [(row[0], row[1], row[2]) for row in connection.execute(query)]
+            return [(row[0], row[1], row[2]) for row in connection.execute(query)][::-1]
+
+    def finished_before(self, before: str) -> bool:
+        """Whether anything that is finished has a lower id."""
+        query = select(message.c.id).where(message.c.id < before, message.c.state != "queued").limit(1)
+        with self._reading() as connection:
+            return connection.scalar(query) is not None
 
     def last_id(self) -> str:
         """The highest id ever given; empty for a new database."""

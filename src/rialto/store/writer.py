@@ -83,6 +83,11 @@ class Writer:
         """How many units wait for a commit that has not begun."""
         return len(self._pending)
 
+    @property
+    def open(self) -> bool:
+        """Whether it is between `start` and `stop`."""
+        return self._thread is not None
+
     def start(self) -> None:
         """Start the thread. Raises `sqlite3.Error` when the database cannot be opened."""
         self._loop = asyncio.get_running_loop()
