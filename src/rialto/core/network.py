@@ -252,7 +252,7 @@ class PresenceNetwork(Protocol):
     def tell(self, view: PairView) -> None:
         """Of the watcher's network: `grant` or `document` is news, or the session has run out
         (`listening` False). Say what the protocol can say; `told_grant` and `told_document` are what was told
-        before. How often one watcher may hear is the network's to bound, as long as the last state arrives."""
+        before. How often one watcher may hear is the network's to bound; the last state must arrive."""
 
 
 class Context(msgspec.Struct, frozen=True):

@@ -10,8 +10,9 @@ presence session). The words are those of RFC 8048 section 2.
                        ◄──────tell───────   ◄───────  show silent done
 
 Nothing here blocks, and nothing calls back before it has returned. `origin` is who was proven to speak: the
-watcher's side for the verbs of the watcher's network, the presentity's for the others; None where the network
-speaks of its own accord (a timer, an outage). Where origin and pair do not fit, `Refused(FORBIDDEN)` is raised.
+watcher's side for the verbs of the watcher's network, the presentity's for the others; None where the
+network speaks of its own accord (a timer, an outage). Where origin and pair do not fit, `Refused(FORBIDDEN)`
+is raised.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ class Presence:
         raise NotImplementedError
 
     def untold(self, pair: Pair, origin: Origin | None, error: DeliveryError) -> None:
-        """What was told last has not arrived: it is told again, later or when the destination is reachable."""
+        """What was told last has not arrived: it is told again later."""
         raise NotImplementedError
 
     # -- from the presentity's network -----------------------------------------------------------------
@@ -76,7 +77,7 @@ class Presence:
         raise NotImplementedError
 
     def pending(self, pair: Pair, origin: Origin | None) -> None:
-        """The far side has the request and has not decided (SIP: `pending`; XMPP: `subscribe` was written)."""
+        """The far side has the request, but has not decided (SIP `pending`; XMPP: `subscribe` is written)."""
         raise NotImplementedError
 
     def refused(self, pair: Pair, origin: Origin | None, error: DeliveryError, *, for_good: bool) -> None:
