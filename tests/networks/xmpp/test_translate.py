@@ -228,7 +228,8 @@ def report(**more: object) -> Report:
 def test_a_report_is_an_error_with_the_id_of_the_message() -> None:  # MSG-23
     assert from_report(report()).encode() == (
         b"<message from='juliet@sip.capulet.example' to='romeo@montague.example/orchard'"
-        b" type='error' id='s1'><error type='cancel'><item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/>"
+        b" type='error' id='s1'><error type='cancel'>"
+        b"<item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/>"
         b"<text xmlns='urn:ietf:params:xml:ns:xmpp-stanzas' xml:lang='en'>no such user</text>"
         b"<reason xmlns='urn:rialto:errors:0'>not-found</reason></error></message>"
     )

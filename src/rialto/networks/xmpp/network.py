@@ -43,7 +43,9 @@ log = structlog.get_logger(__name__)
 MAX_VERIFICATIONS = 100
 """So many dialback keys are being asked about at a time; more are told to come back."""
 
-VERIFY_WAIT_S = 30.0
+VERIFY_SHARE = 0.75
+"""How much of `negotiation_s` our question to an authoritative server may take."""
+
 MAX_WARM = 100
 """So many streams are opened at the start."""
 
@@ -134,7 +136,7 @@ class XmppNetwork:
                 self._accept,
                 tls=(lambda: certificates.server(alpn=["xmpp-server"])) if direct else None,
                 limits=limits,
-                link_limits=LinkLimits(handshake_s=settings.negotiation_s),
+                link_limits=LinkLimits(handshake_s=2 * settings.negotiation_s),  # the machine is stricter
                 label=f"{self.name} s2s",
             )
         except OSError as error:
@@ -380,7 +382,7 @@ class XmppNetwork:
         peer = self.peer_for(event.remote)
         try:
             if peer is not None:
-                async with asyncio.timeout(VERIFY_WAIT_S):
+                async with asyncio.timeout(VERIFY_SHARE * self.settings.negotiation_s):
                     asked = await dial(self, peer.settings, event.local, event.remote, verify_only=True)
                     asked.machine.verify_key(event.local, event.remote, event.stream_id, event.key)
                     asked.link.wake()

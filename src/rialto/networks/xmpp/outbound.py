@@ -296,6 +296,8 @@ class Line:
                 self._connect()
         else:
             stream.give_back()
+        if self._waiting and self._task is None:
+            self._connect()
 
     def not_resumed(self, tokens: tuple[Any, ...]) -> None:
         """The peer has forgotten the stream."""
@@ -328,17 +330,17 @@ class Line:
         if error is not None:
             await self._not_connected(error)
             return
+        channel = stream.channels.get((self.local, self.remote))
+        if channel is None or not channel.is_open:  # it was lost again in the same instant
+            await self._not_connected(CannotConnect(stream.why or "closed at once"))
+            return
         self._task = None
         self._ledger = None
         self._failures = 0
         self.stream = stream
-        channel = stream.channels.get((self.local, self.remote))
-        while self._waiting and channel is not None and channel.is_open:
+        while self._waiting and channel.is_open:
             data, delivery = self._waiting.popleft()
             channel.write(data, delivery)
-        if self._waiting:
-            self._connect()
-            return
         self.desk.hub.reachable(self.remote, self.desk.name)
 
     async def _not_connected(self, failure: CannotConnect) -> None:

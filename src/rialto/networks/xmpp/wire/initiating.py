@@ -97,6 +97,7 @@ class Initiating(ServerStream):
         self._resume = resume
         self._trying = ""
         self._proven_by = ""  # how we have proven ourselves
+        self._first: Authenticated | None = None  # told when the stream is open
         self._features: Element | None = None
         self._dialback_declared = False
         if not secure:
@@ -218,12 +219,13 @@ class Initiating(ServerStream):
 
     # -- stream management ------------------------------------------------------------------------
 
-    def _became_open(self) -> None:
-        """Dialback has proven a pair; the first is ours, and then we agree on counting."""
+    def _proven(self, event: Authenticated) -> None:
+        """Dialback has proven a pair; the first is what the stream is for, and then we agree on counting."""
         if self._proven_by or self.state is not State.NEGOTIATING:
-            super()._became_open()
+            super()._proven(event)
         else:
             self._proven_by = "dialback"
+            self._first = event
             self._count_or_open()
 
     def _count_or_open(self) -> None:
@@ -247,15 +249,14 @@ class Initiating(ServerStream):
             self._resume = None
 
     def _open(self) -> None:
-        super()._became_open()
-        if self._proven_by == "external":
+        event, self._first = self._first, None
+        if event is None:  # proven by SASL, for the pair of the stream header
             pair = (self.local, self.remote)
             self._outgoing.add(pair)
             if self.bidirectional:
                 self._incoming[pair] = "external" if self.peer_proven else "dialback"
-            self._emit(
-                Authenticated(self.local, self.remote, "external", outgoing=True, incoming=self.bidirectional)
-            )
+            event = Authenticated(*pair, "external", outgoing=True, incoming=self.bidirectional)
+        super()._proven(event)
 
     def _on_enabled(self, element: Element) -> None:
         if not self._proven_by or self.ledger is not None or self.state is State.OPEN:

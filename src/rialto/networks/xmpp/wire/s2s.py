@@ -83,6 +83,7 @@ class ServerStream(Stream):
         self._asked: set[tuple[str, str]] = set()  # pairs that we have asked for
         self._asking: set[tuple[str, str]] = set()  # pairs that the peer has asked for, being verified
         self._verifying: set[tuple[str, str, str]] = set()  # keys that we have asked about
+        self._patience_shown = False
         self._requested_at: float | None = None  # our <r/> under way
         self._ask_at: float | None = None  # when to ask again, if nothing is said before
         self._fresh = False  # stanzas written since the last <r/>
@@ -255,8 +256,7 @@ class ServerStream(Stream):
             self._outgoing.add((local, remote))
             if self.bidirectional:
                 self._incoming.setdefault((local, remote), "dialback")
-            self._became_open()
-            self._emit(Authenticated(local, remote, "dialback", outgoing=True, incoming=self.bidirectional))
+            self._proven(Authenticated(local, remote, "dialback", outgoing=True, incoming=self.bidirectional))
         elif kind == "invalid":
             self._emit(PairRefused(local, remote, "invalid", "the peer holds our key to be forged"))
         else:
@@ -286,6 +286,10 @@ class ServerStream(Stream):
         elif len(self._incoming) + len(self._asking) >= self.max_pairs:
             self._refuse_pair(local, remote, "resource-constraint", "too many domains on one stream")
         elif pair not in self._asking:
+            if self._negotiate_until is not None and not self._patience_shown:
+                # Once: from here on it is our question to its authoritative server that takes the time.
+                self._patience_shown = True
+                self._negotiate_until = self._now + self._timing.negotiation_s
             self._asking.add(pair)
             self._emit(DialbackRequested(local, remote, self.stream_id, key))
 
@@ -305,8 +309,7 @@ class ServerStream(Stream):
         if self.bidirectional:
             self._outgoing.add((local, remote))
         self._out.append(dialback_element("result", local, remote, kind="valid"))
-        self._became_open()
-        self._emit(Authenticated(local, remote, proof, outgoing=self.bidirectional, incoming=True))
+        self._proven(Authenticated(local, remote, proof, outgoing=self.bidirectional, incoming=True))
 
     def _on_dialback_verify(self, element: Element) -> None:
         local, remote = self._pair_of(element)
@@ -333,12 +336,13 @@ class ServerStream(Stream):
             kind = "valid" if ours else "invalid"
             self._out.append(dialback_element("verify", local, remote, stream_id=stream_id, kind=kind))
 
-    def _became_open(self) -> None:
+    def _proven(self, event: Authenticated) -> None:
         """A pair is proven: stanzas may flow."""
         if self.state is State.NEGOTIATING:
             self.state = State.OPEN
         self._negotiate_until = None
         self._last_stanza = self._now
+        self._emit(event)
 
 
 def _nobody(_domain: str) -> bool:
