@@ -525,3 +525,39 @@ async def test_a_sender_who_gave_up_is_not_told_and_failures_go_home_as_reports(
                 juliet.inbox.get(), 1
             ) if not juliet.inbox.empty() else await asyncio.sleep(0.01)
         assert not inbound.settled(Outcome.FAILED, Refused(Reason.NOT_FOUND))
+
+
+@pytest.mark.parametrize(
+    ("redirect", "status", "contact"),
+    [
+        ("xmpp:new@x.example", 301, "<sip:new@x.example>"),
+        ("sip:new@x.example", 301, "<sip:new@x.example>"),
+        ("new@x.example", 301, "<sip:new@x.example>"),
+        ("new@x.example>\r\nVia: evil", 410, None),
+    ],
+)
+async def test_a_new_address_is_told_if_it_is_one(redirect: str, status: int, contact: str | None) -> None:
+    async with Stage() as stage:
+        stage.hub.refuse = Refused(Reason.GONE, redirect=redirect)
+        juliet = await stage.udp()
+        juliet.say(message())
+        response = await juliet.hears()
+        assert (response.status, response.get("Contact")) == (status, contact)
+
+
+async def test_a_strangers_options_is_answered_and_costs_no_state() -> None:
+    async with Stage(peer=PeerSettings(trust=("address",), addresses=("192.0.2.1",))) as stage:
+        stranger = await stage.udp()
+        stranger.say(message(method="OPTIONS", content_type=""))
+        assert (await stranger.hears()).status == 200
+        assert stage.network.layer.server_count == 0
+
+
+async def test_a_known_peer_may_leave_its_connection_idle_and_a_stranger_may_not() -> None:
+    for addresses, established in ((("127.0.0.1",), True), (("192.0.2.1",), False)):
+        async with Stage(peer=PeerSettings(trust=("address",), addresses=addresses)) as stage:
+            juliet = await stage.tcp()
+            juliet.say(message(method="OPTIONS", content_type="", via="SIP/2.0/TCP 127.0.0.1:1"))
+            await juliet.hears()
+            (flow,) = stage.network.transports.flows
+            assert flow.link.established is established

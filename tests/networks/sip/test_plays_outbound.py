@@ -310,6 +310,7 @@ async def test_a_port_without_a_server_is_noticed_by_icmp() -> None:
     async with Stage(peer=peer, settings=Settings(listen=("udp:127.0.0.1:0",))) as stage:
         error = await stage.deliver(outgoing()).error()  # at once, not after Timer F's 32 s
         assert isinstance(error, Unreachable)
+        assert error.certain
 
 
 async def test_a_domain_that_does_not_exist_is_a_final_answer() -> None:
@@ -519,3 +520,24 @@ async def test_hearing_from_a_server_that_was_down_flushes_what_waits_for_it(ser
             juliet.say(message(branch=f"z9hG4bK{number}", cseq=number))
             await juliet.hears()
         assert stage.hub.reached == [stage.network.destination(stage.peer, "sip.example")]
+
+
+async def test_a_connection_without_a_sound_is_given_up_with_the_message(tcp: TcpServer) -> None:
+    async with Stage(peer=to(tcp)) as stage:
+        delivery = stage.deliver(outgoing())
+        first = await tcp.call()
+        await first.hears()
+        error = await delivery.error()
+        assert (error.reason, error.certain) == (Reason.TIMEOUT, False)
+        await asyncio.wait_for(first.lost.wait(), 5)
+        delivery = stage.deliver(outgoing(), attempt=1)
+        await (await tcp.call()).answers(200)
+        assert await delivery.end == "delivered 200 OK"
+
+
+async def test_a_lookup_that_fails_unheard_of_keeps_nobody_waiting() -> None:
+    records = Records({("naptr", "sip.example"): RuntimeError("what is this")})  # type: ignore[dict-item]
+    async with Stage(peer=by_dns(), records=records) as stage:
+        for _ in range(2):
+            error = await stage.deliver(outgoing()).error()
+            assert (error.reason, error.retry) == (Reason.INTERNAL, True)

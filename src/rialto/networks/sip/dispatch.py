@@ -17,7 +17,7 @@ import structlog
 
 from rialto.core.hub import Hub
 from rialto.core.network import Context
-from rialto.model.errors import DeliveryError, LocalProtocolError
+from rialto.model.errors import DeliveryError, LocalProtocolError, Reason, Unreachable
 from rialto.networks.sip.flows import Flow
 from rialto.networks.sip.locate import Target, locate
 from rialto.networks.sip.outbound import Sending
@@ -95,11 +95,15 @@ class Dispatch:
         flow: Flow | None = None
         failure: DeliveryError | None = None
         try:
-            own = next(iter(self._hub.projected(self.name)), self.context.server_name)
-            flow = await self._transports.connect(target, trunk.trust, own, trunk.settings.verify_tls)
+            flow = await self._transports.connect(
+                target, trunk.trust, self._own_name(), trunk.settings.verify_tls
+            )
         except DeliveryError as error:
             failure = error
             _log.info("not connected", network=self.name, target=str(target), why=error.detail or error.text)
+        except Exception:
+            _log.exception("not connected", network=self.name, target=str(target))
+            failure = Unreachable(Reason.INTERNAL, "the gateway could not connect")
         for sending in self._connecting.pop(target):
             if flow is not None:
                 sending.connected(flow)
@@ -168,6 +172,13 @@ class Dispatch:
         self._locating[key] = [sending]
         self.spawn(self._locate(key, trunk, domain, route))
 
+    def _own_name(self) -> str:
+        """Whose certificate we show: that of a domain which we speak for, if we have one."""
+        ours = sorted(self._hub.projected(self.name))
+        return next(
+            (name for name in ours if self.context.certificates.covers(name)), self.context.server_name
+        )
+
     async def _locate(self, key: str, trunk: Trunk, domain: str, route: Route) -> None:
         failure: DeliveryError | None = None
         try:
@@ -181,6 +192,10 @@ class Dispatch:
             route.found(targets, self._loop.time())
         except DeliveryError as error:
             failure = error
+        except Exception:
+            # Whatever it was, those who wait must hear of it: nobody else will wake them.
+            _log.exception("not located", network=self.name, domain=domain)
+            failure = Unreachable(Reason.INTERNAL, "the gateway could not look up the domain")
         for sending in self._locating.pop(key):
             sending.located(failure)
         self._turn()

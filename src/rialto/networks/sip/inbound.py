@@ -8,6 +8,7 @@ wait or don't know the other.
 
 from __future__ import annotations
 
+import re
 from typing import Protocol
 
 from rialto.core.network import Outcome
@@ -16,6 +17,9 @@ from rialto.networks.sip.conditions import phrase, status_for
 from rialto.networks.sip.settings import PeerSettings
 from rialto.networks.sip.wire.lanes import Timer
 from rialto.networks.sip.wire.transaction import ServerTransaction
+
+_URI = re.compile(r"[!#-;=?-~]{1,1000}", re.ASCII)
+"""What may stand between the angle brackets of a Contact."""
 
 RATHER_LATER_S = 10.0
 """Retry-After where an error does not say."""
@@ -110,17 +114,17 @@ def refusal(error: DeliveryError) -> tuple[int, str | None, tuple[tuple[str, str
     headers: list[tuple[str, str]] = []
     if error.retry_after_s is not None or status == 503:
         headers.append(("Retry-After", str(max(1, round(error.retry_after_s or RATHER_LATER_S)))))
-    if error.redirect and status in (301, 302):
-        contact = error.redirect.removeprefix("xmpp:")
-        if contact == error.redirect and error.redirect.partition(":")[0] not in (
-            "sip",
-            "sips",
-            "tel",
-            "im",
-            "mailto",
-        ):
-            headers.append(("Contact", f"<sip:{contact}>"))
-        else:
-            headers.append(("Contact", f"<sip:{contact}>" if contact != error.redirect else f"<{contact}>"))
+    if error.redirect and not _URI.fullmatch(error.redirect):
+        status = 410 if status == 301 else 480 if status == 302 else status
+    elif error.redirect and status in (301, 302):
+        headers.append(("Contact", f"<{_sip(error.redirect)}>"))
     headers.append(("Rialto-Reason", error.reason.value))
     return status, phrase(error.text), tuple(headers)
+
+
+def _sip(address: str) -> str:
+    """A new address as a SIP URI: an `xmpp:` one is reached through here (CHECKLIST ERR-9)."""
+    scheme, colon, rest = address.partition(":")
+    if not colon or "@" in scheme:
+        return f"sip:{address}"
+    return f"sip:{rest}" if scheme == "xmpp" else address

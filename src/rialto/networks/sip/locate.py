@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from rialto.model.address import ascii_domain
-from rialto.model.errors import DeliveryError, Reason, Refused, Unreachable
+from rialto.model.errors import Reason, Refused, Unreachable
 from rialto.net.dns import NoSuchDomain, Resolver, TemporaryFailure
 from rialto.net.srv import SrvRecord, not_offered, order_srv, sip_services
 from rialto.networks.sip.settings import DEFAULT_PORTS
@@ -162,8 +162,8 @@ async def locate(
         raise Unreachable(
             Reason.UNREACHABLE, f"{uri.host} can not be looked up just now", detail=str(error)
         ) from error
-    except DeliveryError:
-        raise
+    except UnicodeError as error:
+        raise Refused(Reason.DOMAIN_NOT_FOUND, f"{uri.host} is no domain", detail=str(error)) from error
 
 
 async def _ask(resolver: Resolver, question: Question) -> Records:

@@ -17,7 +17,7 @@ from typing import Protocol
 from rialto.core.network import Delivery
 from rialto.model.errors import AddressError, DeliveryError, Reason, Refused, Unreachable
 from rialto.networks.sip.conditions import Then, error_from, meaning, retry_after
-from rialto.networks.sip.flows import Flow, StreamFlow
+from rialto.networks.sip.flows import Flow, StreamFlow, UdpFlow
 from rialto.networks.sip.locate import Target
 from rialto.networks.sip.routes import Route
 from rialto.networks.sip.translate import Draft, branch_for, request_for
@@ -26,6 +26,7 @@ from rialto.networks.sip.wire import Request, Response
 from rialto.networks.sip.wire.address import parse_name_addrs
 
 MAX_UDP_BYTES = 1300  # RFC 3261 section 18.1.1
+ICMP_WITHIN_S = 0.25  # less than T1: the datagram that it answers was the only one
 MAX_CHALLENGES = 2  # a proxy's and a server's
 
 
@@ -62,8 +63,7 @@ class Sending:
 
     __slots__ = (
         "_again", "_authorization", "_certain", "_draft", "_error", "_flow", "_plain_udp", "_retried",
-        "_target",
-        "_tried", "_wires", "delivery", "route", "trunk",
+        "_sent_at", "_target", "_tried", "_wires", "delivery", "route", "trunk",
     )  # fmt: skip
 
     def __init__(self, wires: Wires, delivery: Delivery, trunk: Trunk, draft: Draft, route: Route) -> None:
@@ -75,6 +75,7 @@ class Sending:
         self._tried: list[Target] = []
         self._target: Target | None = None
         self._flow: Flow | None = None
+        self._sent_at = 0.0
         self._again = 0
         self._authorization: tuple[str, str] | None = None
         self._certain = True
@@ -152,8 +153,10 @@ class Sending:
 
     def timed_out(self) -> None:
         """No final response within 64*T1: it may have arrived."""
-        target = self._target
+        target, flow = self._target, self._flow
         assert target is not None
+        if isinstance(flow, StreamFlow) and flow.link.last_received < self._sent_at:
+            flow.link.abort()  # not a word on it since: it leads nowhere, though TCP has not noticed
         self._certain = False
         self._error = Unreachable(
             Reason.TIMEOUT, "the other side did not answer in time", detail=str(target), certain=False
@@ -164,10 +167,12 @@ class Sending:
         """The flow broke while we waited."""
         target, flow = self._target, self._flow
         assert target is not None
-        self._certain = False
-        self._error = Unreachable(
-            Reason.UNREACHABLE, "the connection broke before the answer", detail=str(target), certain=False
-        )
+        if isinstance(flow, UdpFlow) and self._wires.now() - self._sent_at < ICMP_WITHIN_S:
+            text = "nobody listens there"  # ICMP said so to the first datagram
+        else:
+            text = "the connection broke before the answer"
+            self._certain = False
+        self._error = Unreachable(Reason.UNREACHABLE, text, detail=str(target), certain=self._certain)
         if isinstance(flow, StreamFlow) and not self._retried:
             self._retried = True  # it may only have been an old connection that the peer had forgotten
             self._try(target)
@@ -203,6 +208,7 @@ class Sending:
         target = self._target
         assert target is not None
         self._flow = flow
+        self._sent_at = self._wires.now()
         wanted = target
         if target.transport == "udp" and flow.transport == "tcp":
             wanted = Target("tcp", target.host, target.port, target.name)

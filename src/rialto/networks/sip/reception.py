@@ -110,15 +110,18 @@ class Reception:
             return
         sender = self.prover.prove(request, flow)
         if type(sender) is Doubt:
-            refused = ua.inspect(ua.Facts(request, sender))
-            if refused is not None and refused.code == sender.code:
-                # A stranger gets no state of ours (section 8.2.7).
+            # A stranger gets an answer, but no state of ours (section 8.2.7).
+            cancels = method == "CANCEL" and self._layer.cancelled_by(request) is not None
+            refused = ua.inspect(ua.Facts(request, sender, cancels=cancels))
+            assert refused is not None
+            if refused.code == sender.code:
                 self._hub.count("unproven", self.name, sender.code)
                 self._log(sender.code, sender.detail, flow)
-                self._reply(request, flow, sender.status, sender.phrase, sender.headers)
-                return
-        else:
-            self._transports.establish(flow)
+            else:
+                self._hub.count("answered", self.name, method)
+            self._reply(request, flow, refused.status, refused.phrase, refused.headers)
+            return
+        self._transports.establish(flow)
         self._layer.receive_request(request, flow, now, sender, key)
 
     def consider(self, event: RequestReceived) -> None:
@@ -226,10 +229,13 @@ class Reception:
             self.waiting -= 1
         request = transaction.request
         response = response_to(request, status, text, to_tag=self._tag(request), headers=headers)
+        now = self._loop.time()
         try:
-            self._layer.respond(transaction, response, self._loop.time())
+            self._layer.respond(transaction, response, now)
         except LocalProtocolError:
             _log.exception("an answer that can not be given", network=self.name, status=status)
+            if not transaction.answered:
+                self._layer.respond(transaction, response_to(request, 500, to_tag=self._tag(request)), now)
         self._later()
 
     def _reply(

@@ -31,6 +31,8 @@ _log = structlog.get_logger(__name__)
 
 _WILDCARDS = ("0.0.0.0", "::", "")
 _MAX_UDP_FLOWS = 10_000
+STRANGER_S = 30.0
+"""How long a connection may stand without anybody proven behind it."""
 ALPN = ("sip",)
 
 OnMessage = Callable[[Request | Response, Flow], None]
@@ -40,7 +42,7 @@ OnLost = Callable[[Flow], None]
 
 class Transports:
     """All sockets. `on_message` gets what could be parsed (not validated), `on_garbled` what could not be,
-    `on_lost` each flow that has broken."""
+    `on_lost` each flow that has broken. `known` tells peers' addresses, whose connections may be idle."""
 
     def __init__(
         self,
@@ -52,6 +54,7 @@ class Transports:
         on_message: OnMessage,
         on_garbled: OnGarbled,
         on_lost: OnLost,
+        known: Callable[[str], bool] = lambda host: False,
         tap: Tap | None = None,
     ) -> None:
         self.settings = settings
@@ -61,9 +64,10 @@ class Transports:
         self._on_message = on_message
         self._on_garbled = on_garbled
         self._on_lost = on_lost
+        self._known = known
         self._tap = tap
         self._limits = Limits(max_body_bytes=settings.max_message_bytes)
-        self._link_limits = LinkLimits(handshake_s=15.0, idle_s=settings.idle_s)
+        self._link_limits = LinkLimits(handshake_s=STRANGER_S, idle_s=settings.idle_s)
         self._endpoints: list[Endpoint] = []
         self._listeners: list[tuple[str, Listener]] = []
         self._udp: dict[tuple[Endpoint, str, int], UdpFlow] = {}
@@ -98,6 +102,8 @@ class Transports:
 
         def accept(link: Link[Any]) -> None:
             self._adopt(transport, link, keepalive_s=0.0)
+            if self._known(link.remote[0]):
+                link.establish()
 
         listener = await serve(
             entry.host,

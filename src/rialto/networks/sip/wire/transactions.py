@@ -185,8 +185,8 @@ class TransactionLayer:
             raise LocalProtocolError(f"{status} to {transaction.method}")  # RFC 4320 sections 4.1, 4.2
         if transaction.status >= 200 and not (transaction.method == "INVITE" and 200 <= status < 300):
             raise LocalProtocolError(f"{status} after {transaction.status}")
-        transaction.status = status
         transaction.data = response.encode()
+        transaction.status = status
         if transaction.method == "INVITE" and transaction.key[0] == "2543":
             self._index_ack(transaction, response)
         trigger = "say 1xx" if status < 200 else "say 2xx" if status < 300 else "say 3xx-6xx"
