@@ -19,7 +19,7 @@ MAX_PARTS = 40
 """More than that is a document, not a message."""
 
 _GRAPHEME = regex.compile(r"\X")
-_ROOM_FOR_HEADERS_BYTES = 400
+_ROOM_FOR_HEADERS_BYTES = 500
 
 
 def adapt(
@@ -49,9 +49,12 @@ def adapt(
             f"the message is longer than the {features.max_bytes} bytes that its way allows",
             detail=f"{measure(message)} bytes",
         )
-    parts = split(message, features.max_bytes, measure)
     if message.translations:
+        message = replace(message, translations=())
         lost.append("translations left out")
+        if measure(message) <= features.max_bytes:
+            return (message,), tuple(lost)
+    parts = split(message, features.max_bytes, measure)
     lost.append(f"split in {len(parts)}")
     return parts, tuple(lost)
 
@@ -59,17 +62,31 @@ def adapt(
 def _surely_fits(message: Message, max_bytes: int) -> bool:
     """A cheap bound, so that a short message need not be written twice to be measured.
 
-    A character takes at most 4 bytes in a text, and 12 in an address (four percent-encoded bytes).
+    Each person may be written three times (SIP: From, Contact and an asserted identity; To and the request's
+    URI), percent-encoded; XML escapes a character as up to six.
     """
-    people = 12 * (
-        len(message.sender.local)
-        + len(message.sender.instance)
-        + len(message.recipient.local)
-        + len(message.recipient.instance)
-    ) + 8 * (len(message.sender.domain) + len(message.recipient.domain))
-    texts = 4 * (len(message.text) + len(message.subject) + 3 * len(message.thread))
+    sender, recipient = message.sender, message.recipient
+    people = sum(
+        _widest(part)
+        for part in (
+            sender.local,
+            sender.domain,
+            sender.instance,
+            recipient.local,
+            recipient.domain,
+            recipient.instance,
+        )
+    )
+    texts = (
+        6 * (len(message.text) + len(message.subject)) + 12 * len(message.thread) + 3 * len(message.language)
+    )
     hops = 66 * len(message.hops)
-    return texts + people + hops + _ROOM_FOR_HEADERS_BYTES <= max_bytes and not message.translations
+    return texts + 3 * people + hops + _ROOM_FOR_HEADERS_BYTES <= max_bytes and not message.translations
+
+
+def _widest(part: str) -> int:
+    """The most bytes that a part of an address takes in any protocol's escaping."""
+    return len(part) if part.isascii() and part.isalnum() else 12 * len(part)
 
 
 def split(message: Message, max_bytes: int, measure: Callable[[Message], int]) -> tuple[Message, ...]:
@@ -80,17 +97,24 @@ def split(message: Message, max_bytes: int, measure: Callable[[Message], int]) -
     bare = replace(message, translations=())
     frame = replace(bare, id=f"{message.id}.00", text="")
     room = max_bytes - measure(frame) - len("(00/00) ") - 3  # Content-Length may grow by three digits
-    longest = max((len(cluster.encode()) for cluster in _GRAPHEME.findall(message.text)), default=1)
-    if room < longest:
-        raise Refused(Reason.TOO_LARGE, f"no room for any text in {max_bytes} bytes")
-    pieces = []
-    for piece in _pieces(message.text, room):
-        pieces.append(piece)
-        if len(pieces) > MAX_PARTS:
+    while room > 0:
+        if len(message.text) > room * MAX_PARTS:
             raise Refused(Reason.TOO_LARGE, f"the message would take more than {MAX_PARTS} parts")
+        parts = _numbered(bare, room)
+        excess = max(measure(part) for part in parts) - max_bytes
+        if excess <= 0:
+            return parts
+        room -= max(excess, room // 8)  # a network that escapes the text: smaller pieces
+    raise Refused(Reason.TOO_LARGE, f"no room for any text in {max_bytes} bytes")
+
+
+def _numbered(message: Message, room_bytes: int) -> tuple[Message, ...]:
+    pieces = list(_pieces(message.text, room_bytes)) or [""]
+    if len(pieces) > MAX_PARTS:
+        raise Refused(Reason.TOO_LARGE, f"the message would take more than {MAX_PARTS} parts")
     return tuple(
         replace(
-            bare,
+            message,
             id=f"{message.id}.{number}",
             text=f"({number}/{len(pieces)}) {piece}",
             subject=message.subject if number == 1 else "",
@@ -106,6 +130,8 @@ def _pieces(text: str, room_bytes: int) -> Iterator[str]:
     last_space = -1  # where in `piece` it could be cut between words
     for cluster in _GRAPHEME.findall(text):
         size = len(cluster.encode())
+        if size > room_bytes:
+            raise Refused(Reason.TOO_LARGE, f"a single character takes more than {room_bytes} bytes")
         if used + size > room_bytes:
             cut = last_space + 1 or len(piece)
             yield "".join(piece[:cut])
