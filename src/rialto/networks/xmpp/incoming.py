@@ -29,12 +29,11 @@ class Accepted:
     survives a restart.
     """
 
-    __slots__ = ("_desk", "_event", "_stream")
+    __slots__ = ("_event", "_stream")
 
     waiting = False
 
-    def __init__(self, desk: Desk, stream: LiveStream, event: StanzaReceived) -> None:
-        self._desk = desk
+    def __init__(self, stream: LiveStream, event: StanzaReceived) -> None:
         self._stream = stream
         self._event = event
 
@@ -44,7 +43,7 @@ class Accepted:
 
     def refused(self, error: DeliveryError) -> None:
         """See `Inbound`."""
-        _answer(self._desk, self._event, error_reply(self._event.stanza, error))
+        _answer(self._stream, self._event, error_reply(self._event.stanza, error))
         self._stream.handled(self._event.number)
 
     def settled(self, outcome: Outcome, error: DeliveryError | None) -> bool:
@@ -61,11 +60,11 @@ def receive(desk: Desk, about: Self, stream: LiveStream, event: StanzaReceived) 
         elif _message(desk, stream, event):
             return
     elif stanza.name == "iq":
-        _iq(desk, about, event)
+        _iq(desk, about, stream, event)
     else:
         answer, kind = answer_presence(stanza)
         desk.hub.count("answered" if answer is not None else "ignored", desk.name, f"presence {kind}"[:40])
-        _answer(desk, event, answer)
+        _answer(stream, event, answer)
     stream.handled(event.number)
 
 
@@ -84,9 +83,9 @@ def _message(desk: Desk, stream: LiveStream, event: StanzaReceived) -> bool:
         if origin is None:
             hub.count("ignored", desk.name, "message of a former peer")
             return False
-        hub.accept(message, origin, Accepted(desk, stream, event))
+        hub.accept(message, origin, Accepted(stream, event))
     except DeliveryError as error:
-        _answer(desk, event, error_reply(stanza, error))
+        _answer(stream, event, error_reply(stanza, error))
         return False
     return True
 
@@ -108,7 +107,7 @@ def _words(error: DeliveryError) -> str:
     return f"the recipient's server says: {error.detail.partition(' ')[0]}"
 
 
-def _iq(desk: Desk, about: Self, event: StanzaReceived) -> None:
+def _iq(desk: Desk, about: Self, stream: LiveStream, event: StanzaReceived) -> None:
     stanza = event.stanza
     kind = stanza.attributes.get("type")
     if kind in {"result", "error"}:
@@ -118,9 +117,9 @@ def _iq(desk: Desk, about: Self, event: StanzaReceived) -> None:
     answer, what = answer_iq(stanza, event.recipient, about)
     if answer is not None:
         desk.hub.count("answered", desk.name, what)
-        _answer(desk, event, answer)
+        _answer(stream, event, answer)
 
 
-def _answer(desk: Desk, event: StanzaReceived, answer: Element | None) -> None:
+def _answer(stream: LiveStream, event: StanzaReceived, answer: Element | None) -> None:
     if answer is not None:
-        desk.say(event.recipient.domain, event.sender.domain, answer)
+        stream.reply(event.recipient.domain, event.sender.domain, answer)

@@ -128,6 +128,10 @@ class LiveStream:
             tap=None if tap is None else lambda way, data: tap(name, remote, way, data),
         )
 
+    def reply(self, local: str, remote: str, stanza: Element) -> None:
+        """Answer something that came on this stream."""
+        self.desk.say(local, remote, stanza)
+
     def close(self) -> None:
         """End in peace."""
         if not self.closed:

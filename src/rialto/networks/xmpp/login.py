@@ -18,6 +18,8 @@ from rialto.networks.xmpp.channel import Channel
 from rialto.networks.xmpp.live import Desk, LiveStream
 from rialto.networks.xmpp.wire import events
 from rialto.networks.xmpp.wire.component import Component
+from rialto.networks.xmpp.wire.element import Element
+from rialto.networks.xmpp.wire.namespaces import COMPONENT
 
 log = structlog.get_logger(__name__)
 
@@ -41,6 +43,10 @@ class ComponentStream(LiveStream):
     def peer_of(self, domain: str) -> Peer | None:
         """The server vouches for everybody."""
         return self._login.peer
+
+    def reply(self, local: str, remote: str, stanza: Element) -> None:
+        """The server passes it on."""
+        self._login.send(stanza.encode(COMPONENT))
 
     def _on_authenticated(self, event: events.Authenticated) -> None:
         super()._on_authenticated(event)

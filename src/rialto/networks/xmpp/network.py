@@ -90,6 +90,8 @@ class XmppNetwork:
         for listen, direct in ((self.settings.listen, False), (self.settings.listen_tls, True)):
             for text in listen:
                 await self._listen(text, direct)
+        if not self.context.certificates.pairs:
+            log.warning("xmpp.no-certificate", note="nobody can use TLS with us: see [tls] certificates")
         self._log_in()
         self._warm_up()
 
@@ -335,10 +337,6 @@ class XmppNetwork:
 
     def say(self, local: str, remote: str, stanza: Element) -> None:
         """See `Desk`."""
-        for login in self._logins.values():
-            if login.component == local and login.is_open:
-                login.send(stanza.encode(COMPONENT))
-                return
         peer = self.peer_for(remote)
         if peer is not None and peer.settings.link == "s2s" and not self._stopping:
             self._line(peer, local, remote).send(stanza.encode(SERVER))

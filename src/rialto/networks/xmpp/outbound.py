@@ -18,6 +18,7 @@ from typing import Any, ClassVar
 import structlog
 
 from rialto.core.network import Delivery, Peer
+from rialto.model.address import ascii_domain
 from rialto.model.errors import DeliveryError, Reason, Refused, Unreachable
 from rialto.net.dns import DnsError, NoSuchDomain, find_xmpp
 from rialto.net.link import Link, LinkError, LinkLimits, connect
@@ -135,7 +136,7 @@ async def dial(
         try:
             addresses = (await desk.context.dns.addresses(candidate.host)).records
         except NoSuchDomain as error:
-            last = last or CannotConnect(str(error), no_domain=candidate.host == remote)
+            last = last or CannotConnect(str(error), no_domain=candidate.host == ascii_domain(remote))
             continue
         except DnsError as error:
             last = CannotConnect(str(error))
@@ -163,7 +164,7 @@ async def _candidates(
     if settings.host:
         return [Candidate(settings.host, settings.port or 5269, settings.direct_tls)]
     try:
-        return await find_xmpp(desk.context.dns, remote, random.random)
+        return await find_xmpp(desk.context.dns, ascii_domain(remote), random.random)
     except NoSuchDomain as error:
         raise CannotConnect(str(error), no_domain=True) from None
     except DnsError as error:

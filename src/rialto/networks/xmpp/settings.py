@@ -45,7 +45,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     ] = 60.0
     idle_s: Annotated[
         float, Meta(gt=0, description="Seconds without any stanza after which a stream is closed in peace.")
-    ] = 600.0
+    ] = 3600.0
     confirm_s: Annotated[
         float,
         Meta(
