@@ -50,7 +50,19 @@ _decoder = msgspec.json.Decoder(Event)
 
 def encode(events: list[Event]) -> str:
     """The lines to append."""
-    return _encoder.encode_lines(events).decode()
+    try:
+        return _encoder.encode_lines(events).decode()
+    except UnicodeEncodeError:  # half a character, in what a peer has said
+        return _encoder.encode_lines([_whole(event) for event in events]).decode()
+
+
+def _whole(event: Event) -> Event:
+    data = {key: _mended(value) if isinstance(value, str) else value for key, value in event.data.items()}
+    return Event(event.at, event.stop, _mended(event.text), data)
+
+
+def _mended(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()
 
 
 def decode(trail: str) -> list[Event]:

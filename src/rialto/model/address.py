@@ -23,6 +23,7 @@ _ASCII_DOMAIN = re.compile(
     r"(?=.{1,253}\Z)[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*\.?\Z",
     re.ASCII,
 )
+_SCHEME = re.compile(r"\A(?:im|pres|xmpp|sips?):")
 _SAFE = "!$&'()*+,;=:[]{}|^`\\\"<> #?~"
 """What stays readable in the text form; `%`, `@` and `/` separate, so they are escaped."""
 
@@ -44,7 +45,11 @@ class Address(msgspec.Struct, frozen=True, cache_hash=True, gc=False, array_like
         return Address(self.local, self.domain) if self.instance else self
 
     def __str__(self) -> str:
-        local = quote(self.local, safe=_SAFE) if not self.local.isalnum() else self.local
+        local = self.local
+        if not local.isalnum():
+            # Spaces at its ends would be stripped, and what looks like a scheme taken for one.
+            safe = _SAFE if local == local.strip() else _SAFE.replace(" ", "")
+            local = quote(local, safe=safe.replace(":", "") if _SCHEME.match(local) else safe)
         head = f"{local}@{self.domain}" if local else self.domain
         return f"{head}/{self.instance}" if self.instance else head
 
@@ -54,7 +59,9 @@ class Address(msgspec.Struct, frozen=True, cache_hash=True, gc=False, array_like
 
         Raises AddressError.
         """
-        head, _, instance = re.sub(r"\A(?:im|pres|xmpp|sips?):", "", text.strip()).partition("/")
+        head, slash, instance = _SCHEME.sub("", text.lstrip()).partition("/")
+        if not slash:
+            head = head.rstrip()
         local, at, domain = head.rpartition("@")
         if at and not local:
             raise AddressError(f"{text!r}: nothing before the @")
