@@ -72,8 +72,7 @@ def test_a_certificate_that_peers_can_check_is_in_order(tmp_path: Path) -> None:
     findings = list(certificates.certificates(config, datetime.now(UTC) + timedelta(hours=1)))
     assert only(findings, f"xmpp: {SIP_PEOPLE}").level is Level.OK
     assert only(findings, f"sip: {XMPP_PEOPLE}").level is Level.OK
-    # The authority of the test issues for 30 days: so much the check tells as well.
-    assert only(findings, str(pair.certificate)).level is Level.WARNING
+    assert only(findings, str(pair.certificate)).level is Level.OK
 
 
 @pytest.mark.parametrize(
@@ -306,6 +305,21 @@ async def test_a_domain_that_nobody_finds_us_for_is_an_error_with_the_record_to_
     finding = only(await look(tmp_path, records), f"xmpp: {SIP_PEOPLE}")
     assert finding.level is Level.ERROR
     assert finding.remedy == f"publish: _xmpp-server._tcp.{SIP_PEOPLE}. 3600 IN SRV 5 0 5269 {OURSELVES}."
+
+
+async def test_a_gateway_of_which_all_peers_were_told_need_not_be_in_the_dns(tmp_path: Path) -> None:
+    peers = [
+        {"network": "xmpp", "domains": [XMPP_PEOPLE], "host": "192.0.2.5"},
+        {"network": "sip", "domains": [SIP_PEOPLE, "localhost"], "proxy": "sip:192.0.2.7"},
+    ]
+    resolver: Any = Names(a=ADDRESSES | {"192.0.2.5": ["192.0.2.5"], "192.0.2.7": ["192.0.2.7"]})
+    findings = await names.names(make_config(tmp_path, peers=peers), resolver)
+    told = [finding for finding in findings if finding.level]
+    assert {finding.about for finding in told} == {f"xmpp: {SIP_PEOPLE}", f"sip: {XMPP_PEOPLE}"}
+    assert worst(findings) is Level.WARNING
+    assert only(told, "sip:").remedy == (
+        f"publish: _sips._tcp.{XMPP_PEOPLE}. 3600 IN SRV 5 0 5061 {OURSELVES}."
+    )
 
 
 async def test_a_record_that_leads_elsewhere_is_an_error(tmp_path: Path) -> None:

@@ -10,6 +10,8 @@ import pytest
 
 from cli.running import Result, run
 from rialto import config
+from rialto.cli.quickstart import texts
+from rialto.cli.quickstart.plan import make_plan
 from rialto.net.certificates import NameKind, describe, proves
 from rialto.net.tls import CertificateStore, KeyPair
 
@@ -112,9 +114,19 @@ def test_the_unit_starts_what_was_configured(tmp_path: Path) -> None:
     assert f"serve --config {tmp_path}/rialto.toml" in next(
         line for line in lines if line.startswith("ExecStart=")
     )
-    for line in ("Type=notify-reload", "NoNewPrivileges=yes", "ProtectSystem=strict", "User=rialto"):
+    for line in ("NoNewPrivileges=yes", "ProtectSystem=strict", "User=rialto"):
         assert line in lines
     assert any(line.startswith("WatchdogSec=") for line in lines)
+
+
+@pytest.mark.parametrize("knows", [True, False])
+def test_the_unit_can_be_reloaded_by_the_systemd_there_is(tmp_path: Path, knows: bool) -> None:
+    plan = make_plan(
+        DOMAIN, folder=tmp_path, data_dir=tmp_path, command="/usr/bin/rialto", notify_reload=knows
+    )
+    lines = texts.unit(plan).splitlines()
+    assert ("Type=notify-reload" in lines) == knows
+    assert ("ExecReload=kill -HUP $MAINPID" in lines) != knows
 
 
 def test_nothing_is_replaced_unless_forced(tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ class Authority:
     def issue(self, *domains: str) -> KeyPair:
         """Write a certificate for these domains, and its key."""
         private = ec.generate_private_key(ec.SECP256R1())
-        built = _leaf(domains, private, 30).issuer_name(self._name).sign(self._key, hashes.SHA256())
+        built = _leaf(domains, private, 90).issuer_name(self._name).sign(self._key, hashes.SHA256())
         pair = KeyPair(self._folder / f"{domains[0]}.pem", self._folder / f"{domains[0]}.key")
         write_key(pair.key, private)
         pair.certificate.write_bytes(built.public_bytes(Encoding.PEM))

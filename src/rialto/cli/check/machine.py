@@ -130,18 +130,18 @@ def kernel_synchronised() -> bool | None:
 
 
 def listens(config: Config) -> Iterator[tuple[str, str, str, int]]:
-    """(network, `udp` or `tcp`, host, port) of everything that the configuration wants to listen on."""
+    """(network, `udp`, `tcp` or `tls`, host, port) of everything that is to be listened on."""
     for name, network in config.networks.items():
-        for key in ("listen", "listen_tls"):
+        for key, usual in (("listen", "tcp"), ("listen_tls", "tls")):
             for text in getattr(network.settings, key, ()):
                 transport, _, rest = text.partition(":")
                 if transport not in ("udp", "tcp", "tls"):
-                    transport, rest = "tcp", text
+                    transport, rest = usual, text
                 try:
-                    host, port = split_host_port(rest, {"udp": 5060, "tcp": 5060, "tls": 5061}[transport])
+                    host, port = split_host_port(rest, 5061 if transport == "tls" else 5060)
                 except ValueError as problem:
                     raise ConfigError(f"networks.{name}.{key}", str(problem)) from None
-                yield name, "udp" if transport == "udp" else "tcp", host, port
+                yield name, transport, host, port
     if config.server.metrics:
         yield "metrics", "tcp", *split_host_port(config.server.metrics)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from ipaddress import ip_address
 
 from rialto.cli.check.findings import Finding, error, ok, warning
 from rialto.cli.check.machine import listens
@@ -16,8 +17,11 @@ from rialto.networks.sip.locate import locate
 from rialto.networks.sip.settings import parse_proxy
 from rialto.networks.sip.wire import Uri
 
-XMPP_RECORDS = (("_xmpp-server._tcp", "tcp"), ("_xmpps-server._tcp", "tcp"))
-SIP_RECORDS = (("_sips._tcp", "tcp"), ("_sip._tcp", "tcp"), ("_sip._udp", "udp"))
+RECORDS = {
+    "xmpp": (("_xmpp-server._tcp", "tcp"), ("_xmpps-server._tcp", "tls")),
+    "sip": (("_sips._tcp", "tls"), ("_sip._tcp", "tcp"), ("_sip._udp", "udp")),
+}
+"""For each protocol, under which names the world looks for which kind of server."""
 
 
 async def names(config: Config, resolver: Resolver) -> list[Finding]:
@@ -37,17 +41,34 @@ async def names(config: Config, resolver: Resolver) -> list[Finding]:
         found.append(ok("dns", config.server.name, " ".join(sorted(ours))))
     routes = Routes(config.peers)
     for name, network in config.networks.items():
-        if network.protocol not in ("xmpp", "sip"):
+        if network.protocol not in RECORDS:
             continue
         for domain in sorted(routes.projected(name)):
-            if domain != config.server.name and _published(network):
-                records = XMPP_RECORDS if network.protocol == "xmpp" else SIP_RECORDS
-                found += await _ours(config, name, domain, records, ours, resolver)
+            if domain != config.server.name and _published(network) and not _is_local(domain):
+                found += await _ours(config, network, domain, ours, resolver)
         for peer in network.peers:
             for domain in peer.domains:
                 if "*" not in domain:
                     found.append(await _theirs(network, name, domain, peer.settings, resolver))
     return found
+
+
+def _is_local(domain: str) -> bool:
+    """Whether no DNS could say anything of it."""
+    if domain == "localhost":
+        return True
+    try:
+        ip_address(domain.strip("[]"))
+    except ValueError:
+        return False
+    return True
+
+
+def _is_told(network: NetworkConfig) -> bool:
+    """Whether every peer's place is written in the configuration: then ours may be written in theirs."""
+    return all(
+        getattr(peer.settings, "host", "") or getattr(peer.settings, "proxy", "") for peer in network.peers
+    )
 
 
 def _published(network: NetworkConfig) -> bool:
@@ -56,66 +77,46 @@ def _published(network: NetworkConfig) -> bool:
 
 
 async def _ours(
-    config: Config,
-    network: str,
-    domain: str,
-    services: tuple[tuple[str, str], ...],
-    ours: set[str],
-    resolver: Resolver,
+    config: Config, network: NetworkConfig, domain: str, ours: set[str], resolver: Resolver
 ) -> list[Finding]:
     """Does the world find us when it looks for a domain that we speak for?"""
-    about = f"{network}: {domain}"
-    found: list[Finding] = []
-    any_records = False
+    about = f"{network.name}: {domain}"
     host = ascii_domain(config.server.name)
-    ports = {(transport, port) for name, transport, _, port in listens(config) if name == network}
-    for service, transport in services:
+    ports = {(transport, port) for name, transport, _, port in listens(config) if name == network.name}
+    found: list[Finding] = []
+    for service, transport in RECORDS[network.protocol]:
         name = f"{service}.{ascii_domain(domain)}"
+        remedy = f"publish: {name}. 3600 IN SRV 5 0 {_port(ports, transport)} {host}."
         try:
             records = (await resolver.srv(name)).records
         except NoSuchDomain:
-            records = ()
+            continue
         except TemporaryFailure as problem:
             found.append(error("dns", about, f"no answer for {name}: {problem}", "look at the name servers"))
             continue
         if not records or not_offered(records):
             continue
-        any_records = True
         mine = [record for record in records if await _is_us(record, config.server.name, ours, resolver)]
+        wrong = [record.port for record in mine if (transport, record.port) not in ports]
         if not mine:
             targets = ", ".join(f"{record.target}:{record.port}" for record in records)
-            found.append(
-                error(
-                    "dns",
-                    about,
-                    f"{name} leads to {targets}, not to us",
-                    f"SRV 5 0 {_port(ports, transport)} {host}. (or leave it, if another gateway serves it)",
-                )
-            )
-            continue
-        wrong = [record.port for record in mine if (transport, record.port) not in ports]
-        if wrong:
-            found.append(
-                error(
-                    "dns",
-                    about,
-                    f"{name} names port {wrong[0]}, where we do not listen",
-                    f"SRV 5 0 {_port(ports, transport)} {host}.",
-                )
-            )
+            found.append(error("dns", about, f"{name} leads to {targets}, not to us", remedy))
+        elif wrong:
+            text = f"{name} names port {wrong[0]}, where we do not listen ({transport})"
+            found.append(error("dns", about, text, remedy))
         else:
             found.append(ok("dns", about, f"{name} leads to us"))
-    if not any_records and not found:
-        name = f"{services[0][0]}.{ascii_domain(domain)}"
-        found.append(
-            error(
-                "dns",
-                about,
-                "nobody can find us for it: there are no SRV records",
-                f"publish: {name}. 3600 IN SRV 5 0 {_port(ports, services[0][1])} {host}.",
-            )
-        )
-    return found
+    if found:
+        return found
+    service, transport = next(
+        ((one, kind) for one, kind in RECORDS[network.protocol] if _port(ports, kind)),
+        RECORDS[network.protocol][0],
+    )
+    remedy = f"publish: {service}.{ascii_domain(domain)}. 3600 IN SRV 5 0 {_port(ports, transport)} {host}."
+    if _is_told(network):
+        text = "no SRV records: only peers that were told where we are can find us for it"
+        return [warning("dns", about, text, remedy)]
+    return [error("dns", about, "no SRV records: nobody can find us for it", remedy)]
 
 
 def _port(ports: set[tuple[str, int]], transport: str) -> int:

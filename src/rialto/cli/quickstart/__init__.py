@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import shutil
 import socket
+import subprocess
 import sys
 from pathlib import Path
 
@@ -12,7 +14,7 @@ import click
 
 from rialto.cli import frame
 
-XMPP_DEFAULT = "the DOMAIN itself"
+NOTIFY_RELOAD_SINCE = 253
 
 
 @click.command(
@@ -100,7 +102,7 @@ def quickstart(
         domain,
         folder=folder,
         data_dir=data_dir.absolute(),
-        command=shutil.which("rialto") or "/usr/bin/rialto",
+        command=_command(),
         name=name,
         xmpp_domain=xmpp_domain,
         sip_domain=sip_domain,
@@ -109,6 +111,7 @@ def quickstart(
         sip_proxy=sip_proxy or "",
         sip_addresses=sip_addresses,
         ipv6=_has_ipv6(),
+        notify_reload=_systemd_version() >= NOTIFY_RELOAD_SINCE,
     )
     secret = secrets.token_urlsafe(24)
     files = {
@@ -145,3 +148,21 @@ def _has_ipv6() -> bool:
     except OSError:
         return False
     return True
+
+
+def _command() -> str:
+    """This very command, by its whole path."""
+    here = Path(sys.argv[0])
+    if here.name == "rialto" and here.is_file():
+        return str(here.absolute())
+    return shutil.which("rialto") or "/usr/bin/rialto"
+
+
+def _systemd_version() -> int:
+    """That of this machine; a recent one where there is none, since the unit is for another machine then."""
+    program = shutil.which("systemctl")
+    if program is None:
+        return NOTIFY_RELOAD_SINCE
+    said = subprocess.run([program, "--version"], capture_output=True, text=True, check=False).stdout
+    match = re.match(r"systemd (\d+)", said)
+    return int(match[1]) if match else NOTIFY_RELOAD_SINCE

@@ -19,7 +19,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     `link` is `s2s` or `component`; `xmpp_host` where the XMPP server is (a component needs it, for s2s the
     DNS knows); `sip_proxy` a SIP URI, empty where the DNS knows; `sip_addresses` are those that its requests
-    come from. `ipv6` says whether this machine has it.
+    come from. `ipv6` says whether this machine has it, `notify_reload` whether its systemd knows that type.
     """
 
     name: str
@@ -33,6 +33,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     sip_proxy: str = ""
     sip_addresses: tuple[str, ...] = ()
     ipv6: bool = True
+    notify_reload: bool = True
 
     @property
     def component(self) -> bool:
@@ -81,6 +82,7 @@ def make_plan(
     sip_proxy: str = "",
     sip_addresses: tuple[str, ...] = (),
     ipv6: bool = True,
+    notify_reload: bool = True,
 ) -> Plan:
     """Fill in what follows, and refuse what cannot be. Raises ConfigError."""
     domain = _domain(domain, "DOMAIN")
@@ -115,6 +117,7 @@ def make_plan(
         sip_proxy=sip_proxy,
         sip_addresses=sip_addresses,
         ipv6=ipv6,
+        notify_reload=notify_reload,
     )
 
 

@@ -174,6 +174,8 @@ def dns_records(plan: Plan) -> str:
 
 def unit(plan: Plan) -> str:
     """The systemd unit."""
+    # systemd 253 follows a reload to its end; before that it can only send the signal.
+    kind = "Type=notify-reload" if plan.notify_reload else "Type=notify\nExecReload=kill -HUP $MAINPID"
     return f"""\
 [Unit]
 Description=Rialto, a gateway between instant messaging networks
@@ -181,8 +183,7 @@ Wants=network-online.target
 After=network-online.target
 
 [Service]
-# Needs systemd 253; before that write Type=notify and ExecReload=kill -HUP $MAINPID.
-Type=notify-reload
+{kind}
 NotifyAccess=main
 ExecStart={plan.command} serve --config {plan.folder / "rialto.toml"}
 User=rialto
