@@ -296,12 +296,25 @@ def test_what_rfc_4320_forbids_can_not_be_said(status: int) -> None:
         stage.answer(transaction, status)
 
 
+def test_an_answered_request_lets_go_of_what_it_no_longer_needs() -> None:
+    stage = Stage()
+    transaction = stage.arrives(request())
+    transaction.owner = "somebody"
+    stage.answer(transaction, 200)
+    assert transaction.owner is None
+    with pytest.raises(LocalProtocolError):
+        _ = transaction.request
+    stage.sent()
+    stage.receive(request())
+    assert len(stage.sent()) == 1
+
+
 def test_nobody_gets_two_final_answers() -> None:
     stage = Stage()
     transaction = stage.arrives(request())
     stage.answer(transaction, 200)
     with pytest.raises(LocalProtocolError):
-        stage.answer(transaction, 500)
+        stage.layer.respond(transaction, response_to(request(), 500, to_tag="b"), stage.now)
 
 
 def test_a_request_that_nobody_answers_is_forgotten_when_its_client_gives_up() -> None:

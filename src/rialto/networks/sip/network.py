@@ -263,6 +263,7 @@ class SipNetwork:
         owner: Any = event.transaction.owner
         if type(event) is ResponseReceived:
             if event.response.status >= 200 and owner is not None:
+                event.transaction.spend()
                 owner.responded(event.response)
         elif isinstance(owner, Answer):
             self.reception.abandoned(event.transaction, owner)  # type: ignore[arg-type]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import msgspec
 
+from rialto.model.errors import LocalProtocolError
 from rialto.networks.sip.wire.lanes import Timer
 from rialto.networks.sip.wire.message import Request, Response
 from rialto.networks.sip.wire.timers import Durations
@@ -61,8 +62,18 @@ class Transaction:
     """What all four kinds share. `owner` is the core's own, to find its way back."""
 
     __slots__ = (
-        "_every", "_limit", "_retry", "data", "durations", "flow", "key", "method", "owner", "request",
-        "state", "table",
+        "_every",
+        "_limit",
+        "_request",
+        "_retry",
+        "data",
+        "durations",
+        "flow",
+        "key",
+        "method",
+        "owner",
+        "state",
+        "table",
     )  # fmt: skip
 
     def __init__(
@@ -75,7 +86,7 @@ class Transaction:
         state: State,
     ) -> None:
         self.key = key
-        self.request = request
+        self._request: Request | None = request
         self.method = request.method
         self.flow = flow
         self.durations = durations
@@ -87,6 +98,22 @@ class Transaction:
         self._retry: Timer[Transaction] | None = None
         self._limit: Timer[Transaction] | None = None
         self._every = 0.0
+
+    @property
+    def request(self) -> Request:
+        """What it is about. Raises LocalProtocolError once it was let go: see `spend`."""
+        if self._request is None:
+            raise LocalProtocolError("the request has been let go")
+        return self._request
+
+    def spend(self) -> None:
+        """Let go of the request and of the owner.
+
+        A transaction stays for 32 s after its end to absorb what comes late; for that its bytes are enough:
+        the parsed request would cost several times as much, and the garbage collector's time with it.
+        """
+        self._request = None
+        self.owner = None
 
     @property
     def terminated(self) -> bool:

@@ -191,6 +191,8 @@ class TransactionLayer:
             self._index_ack(transaction, response)
         trigger = "say 1xx" if status < 200 else "say 2xx" if status < 300 else "say 3xx-6xx"
         self._step(transaction, trigger, now)
+        if status >= 200 and transaction.method != "INVITE":
+            transaction.spend()
 
     def cancel(self, transaction: ClientTransaction, now: float) -> ClientTransaction | None:
         """Ask that an INVITE of ours be given up; None while or because that can't be asked (section 9.1)."""
