@@ -57,5 +57,9 @@ async def test_kamailio_is_stopped_while_xmpp_sends_a_thousand(prosody, kamailio
         alice.say("bob@sip.example", text)
         await asyncio.sleep(OUTAGE_S / COUNT)
     await asyncio.to_thread(proxy.start)
-    assert await listener.hears(COUNT, 90) == said
+    await eventually(lambda: len(set(listener.texts())) == COUNT, "all have arrived", 90)
+    assert list(dict.fromkeys(listener.texts())) == said
     assert alice.errors() == []
+    # Whether the one that was on the wire had arrived, nobody knows; a copy of it carries the same id.
+    assert len(listener.texts()) <= COUNT + 1
+    assert len({message["call-id"] for message in listener.received()}) == COUNT

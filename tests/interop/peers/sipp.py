@@ -190,11 +190,14 @@ class SippListener:
         self._trace = trace
 
     def received(self) -> list[SipText]:
-        """The MESSAGE requests so far, a retransmission only once, in the order of arrival."""
-        seen: dict[tuple[str, str], SipText] = {}
+        """The MESSAGE requests so far, a retransmission only once, in the order of arrival.
+
+        What its sender has sent anew, in a new transaction, counts again.
+        """
+        seen: dict[tuple[str, str, str], SipText] = {}
         for direction, message in read_trace(self._trace):
             if direction == "received" and message.method == "MESSAGE" and not message.status:
-                seen.setdefault((message["call-id"], message["cseq"]), message)
+                seen.setdefault((message["call-id"], message["cseq"], message.headers["via"][-1]), message)
         return list(seen.values())
 
     def texts(self) -> list[str]:
