@@ -541,3 +541,23 @@ async def test_a_lookup_that_fails_unheard_of_keeps_nobody_waiting() -> None:
         for _ in range(2):
             error = await stage.deliver(outgoing()).error()
             assert (error.reason, error.retry) == (Reason.INTERNAL, True)
+
+
+async def test_all_of_it_works_over_ipv6() -> None:
+    loop, juliet, caller = asyncio.get_running_loop(), Server(), Caller()
+    await loop.create_datagram_endpoint(lambda: juliet, local_addr=("::1", 0))
+    peer = PeerSettings(
+        proxy=f"sip:[::1]:{juliet.port};transport=udp", trust=("address",), addresses=("::1",)
+    )
+    async with Stage(peer=peer, settings=Settings(listen=("udp:[::1]:0", "tcp:[::1]:0"), t1_s=0.02)) as stage:
+        delivery = stage.deliver(outgoing())
+        request = await juliet.answers(200)
+        assert (request.top_via.host, request.top_via.port) == ("::1", stage.port("udp"))
+        assert await delivery.end == "delivered 200 OK"
+        juliet.say(message(via=f"SIP/2.0/UDP [::1]:{juliet.port}"))
+        assert (await juliet.hears()).status == 200
+        await loop.create_connection(lambda: caller, "::1", stage.port("tcp"))
+        caller.say(message(via="SIP/2.0/TCP [::1]:1", branch="z9hG4bK2", cseq=2))
+        assert (await caller.hears()).status == 200
+        caller.close()
+    juliet.close()

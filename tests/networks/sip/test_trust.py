@@ -155,6 +155,7 @@ async def test_a_message_leaves_over_tls_only_to_a_server_that_proves_its_name(a
                 error = await delivery.error()
                 assert isinstance(error, Unreachable)
                 assert "could not prove its name" in error.text
+                assert ("unproven", "sip", "tls-server") in stage.hub.counted
         listener.close()
 
 

@@ -93,6 +93,7 @@ class SipNetwork:
             on_message=self._on_message,
             on_garbled=self._on_garbled,
             on_lost=self._on_lost,
+            count=lambda what, why: self._hub.count(what, self.name, why),
             known=lambda host: any(trunk.owns_address(host) for trunk in self.trunks.values()),
             tap=tap,
         )

@@ -41,8 +41,12 @@ OnLost = Callable[[Flow], None]
 
 
 class Transports:
-    """All sockets. `on_message` gets what could be parsed (not validated), `on_garbled` what could not be,
-    `on_lost` each flow that has broken. `known` tells peers' addresses, whose connections may be idle."""
+    """All sockets.
+
+    `on_message` gets what could be parsed (not validated), `on_garbled` what could not be, `on_lost` each flow
+    that has broken. `known` tells peers' addresses, whose connections may be idle; `count` takes a counter and
+    a label.
+    """
 
     def __init__(
         self,
@@ -54,7 +58,8 @@ class Transports:
         on_message: OnMessage,
         on_garbled: OnGarbled,
         on_lost: OnLost,
-        known: Callable[[str], bool] = lambda host: False,
+        known: Callable[[str], bool],
+        count: Callable[[str, str], None],
         tap: Tap | None = None,
     ) -> None:
         self.settings = settings
@@ -65,6 +70,7 @@ class Transports:
         self._on_garbled = on_garbled
         self._on_lost = on_lost
         self._known = known
+        self._count = count
         self._tap = tap
         self._limits = Limits(max_body_bytes=settings.max_message_bytes)
         self._link_limits = LinkLimits(handshake_s=STRANGER_S, idle_s=settings.idle_s)
@@ -74,7 +80,6 @@ class Transports:
         self._pool: dict[Target, StreamFlow] = {}
         self._connecting: dict[Target, asyncio.Task[StreamFlow]] = {}
         self.flows: set[StreamFlow] = set()
-        self.counters: dict[str, int] = {}
 
     async def start(self, listens: Sequence[Listen]) -> None:
         """Open every listener. Raises ConfigError."""
@@ -235,7 +240,7 @@ class Transports:
         flow = self._adopt(target.transport, link, keepalive_s=self.settings.keepalive_s)
         verdict = flow.certified(target.name, trust)
         if verdict is not None and not verdict.ok and verify:
-            self._count("tls_unproven")
+            self._count("unproven", "tls-server")
             link.close()
             raise Unreachable(
                 Reason.UNREACHABLE,
@@ -270,7 +275,7 @@ class Transports:
                 if event.fatal:
                     link.close()
             elif isinstance(event, Stalled):
-                self._count(f"stalled_{event.code}")
+                self._count("bad_input", event.code)
                 link.abort(LinkError("idle", event.code))
             else:
                 self._on_message(event, flow)
@@ -313,6 +318,3 @@ class Transports:
                 self._udp.clear()  # strangers' addresses: open transactions keep their own flow
             flow = self._udp[key] = UdpFlow(endpoint, remote, self._tap)
         return flow
-
-    def _count(self, name: str) -> None:
-        self.counters[name] = self.counters.get(name, 0) + 1
