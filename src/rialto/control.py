@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import structlog
 
-from rialto.core.local import OPERATOR
 from rialto.core.network import Outcome
 from rialto.model.address import Address
 from rialto.model.errors import DeliveryError, RialtoError
@@ -140,6 +139,9 @@ class Control:
         return {"reached": reached, "text": text}
 
     async def _send(self, request: Answer) -> Answer:
+        # The command line asks through this module too, and need not wait for the hub to be imported.
+        from rialto.core.local import OPERATOR
+
         hub = self._app.hub
         sender = Address.parse(str(request.get("from") or f"{OPERATOR}@{hub.server_name}"))
         message = Message(
@@ -161,6 +163,7 @@ class Control:
             sending.waiting = False
             return {"id": message.id, "outcome": "queued"}
         outcome, error = sending.settled_future.result()
+        await self._app.store.writer.flush()  # whoever reads the trail next shall find it there
         answer: Answer = {"id": message.id, "outcome": outcome.value}
         if error is not None:
             answer |= {"reason": error.reason.value, "text": error.text, "certain": error.certain}

@@ -12,7 +12,6 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from rialto.cli import frame, show
-from rialto.store.store import Store
 
 
 @click.command(
@@ -32,7 +31,7 @@ def backup(config_path: Path, data_dir: Path | None, force: bool, target: Path) 
     """
     if target.exists() and not force:
         frame.no(f"{target} is there already", "another name, or --force")
-    store = Store(frame.folder(config_path, data_dir), read_only=True)
+    store = frame.open_store(frame.folder(config_path, data_dir))
     part = target.with_name(target.name + ".part")
     try:
         os.close(os.open(part, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600))

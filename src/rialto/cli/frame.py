@@ -15,14 +15,16 @@ import sqlite3
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 from rich.console import Console
 
 from rialto.config import DEFAULT_PATH, Config, load
-from rialto.control import ControlError
 from rialto.model.errors import ConfigError, RialtoError
+
+if TYPE_CHECKING:
+    from rialto.store.store import Store
 
 DONE, FAILED, WRONG_USAGE = 0, 1, 2
 
@@ -92,6 +94,14 @@ def settings(config_path: Path) -> Config:
     return load(config_path)
 
 
+def open_store(data_folder: Path) -> Store:
+    """The database, for reading. Raises ConfigError where there is none."""
+    # SQLAlchemy takes longer to import than most commands to run.
+    from rialto.store.store import Store
+
+    return Store(data_folder, read_only=True)
+
+
 def socket_of(data_folder: Path) -> Path:
     """Where the server of that data folder listens for commands."""
     return data_folder / "control.sock"
@@ -133,8 +143,6 @@ def explain(error: Exception) -> bool:
     match error:
         case ConfigError():
             _say(f"error: {error.where}", expected=error.expected, remedy=error.remedy)
-        case ControlError():
-            _say(f"error: {error}")
         case RialtoError():
             _say(f"error: {error}")
         case sqlite3.Error():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from rich.markup import escape
@@ -13,7 +14,9 @@ from rialto.cli import frame, show
 from rialto.cli.trail import as_data
 from rialto.control import ask
 from rialto.core.trail import Stop, decode
-from rialto.store.store import Row, Store
+
+if TYPE_CHECKING:
+    from rialto.store.store import Row, Store
 
 
 @click.group(epilog=frame.examples("rialto queue list", "rialto queue retry --all"))
@@ -28,7 +31,7 @@ def queue() -> None:
 @click.option("--most", type=click.IntRange(1, 100_000), default=100, show_default=True, help="How many.")
 def list_(config_path: Path, data_dir: Path | None, as_json: bool, peer: str, most: int) -> None:
     """List what waits, oldest first; server or no server."""
-    store = Store(frame.folder(config_path, data_dir), read_only=True)
+    store = frame.open_store(frame.folder(config_path, data_dir))
     try:
         rows = _waiting(store, peer, most + 1)
     finally:

@@ -14,8 +14,6 @@ import click
 from rialto.cli import frame, show
 from rialto.cli.backup import unsound
 from rialto.store.lock import Lock
-from rialto.store.schema import SCHEMA_VERSION
-from rialto.store.store import FILE_NAME
 
 
 @click.command(
@@ -33,6 +31,8 @@ def restore(config_path: Path, data_dir: Path | None, force: bool, source: Path)
     waiting when the backup was made are delivered again at the next start, under the ids that they had,
     so peers that know stable ids drop the copies.
     """
+    from rialto.store.store import FILE_NAME
+
     folder = frame.folder(config_path, data_dir)
     _check(source)
     folder.mkdir(parents=True, exist_ok=True, mode=0o750)
@@ -56,6 +56,8 @@ def restore(config_path: Path, data_dir: Path | None, force: bool, source: Path)
 
 
 def _check(source: Path) -> None:
+    from rialto.store.schema import SCHEMA_VERSION
+
     problem = unsound(source)
     if problem:
         frame.no(f"{source} is not sound: {problem}", "take another backup")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.markup import escape
@@ -12,7 +12,9 @@ from rich.table import Table
 
 from rialto.cli import frame, show
 from rialto.core.trail import Event, decode
-from rialto.store.store import Row, Store
+
+if TYPE_CHECKING:
+    from rialto.store.store import Row
 
 COLOURS = {"queued": "yellow", "sent": "green", "delivered": "green", "failed": "red", "dropped": "red"}
 
@@ -46,7 +48,7 @@ def trail(
     """
     if (message_id is None) == (last is None):
         raise click.UsageError("give the ID of a message, or --last N")
-    store = Store(frame.folder(config_path, data_dir), read_only=True)
+    store = frame.open_store(frame.folder(config_path, data_dir))
     try:
         if message_id is None:
             _list(store.latest(most=last or 1, state=state or ""), as_json)
@@ -60,7 +62,7 @@ def as_data(row: Row) -> dict[str, Any]:
     """A message or report as JSON has it."""
     data = {
         name: getattr(row, name)
-        for name in Row.__struct_fields__
+        for name in row.__struct_fields__
         if name not in ("content", "stable_key", "trail", "certain")
     }
     return data | {

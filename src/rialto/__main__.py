@@ -1,0 +1,5 @@
+"""`python -m rialto` is `rialto`."""
+
+from rialto.cli import main
+
+main()
