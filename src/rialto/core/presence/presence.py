@@ -66,8 +66,8 @@ class Presence:
         """
         raise NotImplementedError
 
-    def untold(self, pair: Pair, origin: Origin | None, error: DeliveryError) -> None:
-        """What was told last has not arrived: it is told again later."""
+    def untold(self, view: PairView, error: DeliveryError) -> None:
+        """This, given to `tell`, has not arrived: what was told before it stands, and it comes again."""
         raise NotImplementedError
 
     # -- from the presentity's network -----------------------------------------------------------------
