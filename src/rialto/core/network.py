@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 import msgspec
 
@@ -180,6 +180,10 @@ class Network(Protocol):
         """Ask whether the peer is there; (reached, what was found or what is wrong and the remedy)."""
 
 
+Side = Literal["watcher", "presentity"]
+"""Whose network one is, in a pair."""
+
+
 class Verb(enum.StrEnum):
     """What the hub wants of a presentity's network, for one pair. All may come again: they say how things
     shall be, not what has to change."""
@@ -242,9 +246,9 @@ class PresenceNetwork(Protocol):
     """Whether a presentity's side here goes on telling while there is no session, as XMPP servers do; then
     what was shown last is still true when the next session begins."""
 
-    def resume(self, view: PairView) -> None:
-        """Take note of a pair of an earlier run. Comes before `start`, once for each role that this network
-        has in the pair; nothing may go on the wire for it."""
+    def resume(self, view: PairView, side: Side) -> None:
+        """Take note of a pair of an earlier run, in which this network has that side. Comes before `start`;
+        nothing may go on the wire for it. For what does not live any more the hub says OPEN by itself."""
 
     def watch(self, view: PairView, verb: Verb) -> None:
         """Of the presentity's network: carry it out, and answer."""

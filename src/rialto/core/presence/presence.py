@@ -17,13 +17,9 @@ is raised.
 
 from __future__ import annotations
 
-from typing import Literal
-
-from rialto.core.network import Origin, PairView
+from rialto.core.network import Origin, PairView, Side
 from rialto.model.errors import DeliveryError
 from rialto.model.presence import Document, Pair
-
-Side = Literal["watcher", "presentity"]
 
 
 class Presence:
