@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 
 .PHONY: test unit interop lint try docs peers clean
 
-test: lint unit interop
+test: lint unit docs interop
 
 $(INSTALLED): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
