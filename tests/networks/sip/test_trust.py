@@ -15,6 +15,7 @@ from rialto.model.errors import ConfigError, Unreachable
 from rialto.net.link import Link, connect
 from rialto.net.listen import serve
 from rialto.net.tls import CertificateStore, KeyPair
+from rialto.networks.sip.locate import Target
 from rialto.networks.sip.settings import Account, PeerSettings, Settings, parse_listen
 from rialto.networks.sip.wire import Request
 from rialto.networks.sip.wire.digest import Answerer, Secret
@@ -157,6 +158,21 @@ async def test_a_message_leaves_over_tls_only_to_a_server_that_proves_its_name(a
                 assert "could not prove its name" in error.text
                 assert ("unproven", "sip", "tls-server") in stage.hub.counted
         listener.close()
+
+
+async def test_a_connection_that_is_good_enough_for_one_peer_is_not_for_another(authority: Authority) -> None:
+    listener, calls = await tls_server(authority.store("evil.example"))
+    proxy = f"sip:127.0.0.1:{listener.port};transport=tls"
+    async with tls_stage(authority, proxy=proxy, verify_tls=False) as stage:
+        delivery = stage.deliver(outgoing())
+        await (await asyncio.wait_for(calls.get(), 5)).answers(200)
+        assert await delivery.end == "delivered 200 OK"
+        careless = stage.network.trunks["bobs"]
+        careful = tls_stage(authority, proxy=proxy).network.trunks["bobs"]
+        target = Target("tls", "127.0.0.1", listener.port, "127.0.0.1")
+        assert stage.network.transports.flow_to(target, careless) is not None
+        assert stage.network.transports.flow_to(target, careful) is None
+    listener.close()
 
 
 async def test_listening_for_tls_without_a_certificate_is_a_mistake_that_is_explained() -> None:

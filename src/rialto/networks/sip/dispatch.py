@@ -54,7 +54,7 @@ class Dispatch:
         self._loop = asyncio.get_running_loop()
         self._routes: OrderedDict[str, Route] = OrderedDict()
         self._locating: dict[str, list[Sending | Probe]] = {}
-        self._connecting: dict[Target, list[Sending | Probe]] = {}
+        self._connecting: dict[tuple[Target, str], list[Sending | Probe]] = {}
         self._answered: OrderedDict[str, int] = OrderedDict()
         self._tasks: set[asyncio.Task[None]] = set()
         self._vias: dict[tuple[str, bool], str] = {}
@@ -78,33 +78,32 @@ class Dispatch:
         """The loop's time."""
         return self._loop.time()
 
-    def flow_to(self, target: Target) -> Flow | None:
+    def flow_to(self, target: Target, trunk: Trunk) -> Flow | None:
         """A flow that can be used now. Raises DeliveryError where there can never be one."""
-        return self._transports.flow_to(target)
+        return self._transports.flow_to(target, trunk)
 
     def connect(self, target: Target, sending: Sending | Probe) -> None:
         """Make a connection; one for all who want it."""
-        waiting = self._connecting.get(target)
+        key = (target, sending.trunk.peer.name)
+        waiting = self._connecting.get(key)
         if waiting is not None:
             waiting.append(sending)
             return
-        self._connecting[target] = [sending]
+        self._connecting[key] = [sending]
         self.spawn(self._connect(target, sending.trunk))
 
     async def _connect(self, target: Target, trunk: Trunk) -> None:
         flow: Flow | None = None
         failure: DeliveryError | None = None
         try:
-            flow = await self._transports.connect(
-                target, trunk.trust, self._own_name(), trunk.settings.verify_tls
-            )
+            flow = await self._transports.connect(target, trunk, self._own_name())
         except DeliveryError as error:
             failure = error
             _log.info("not connected", network=self.name, target=str(target), why=error.detail or error.text)
         except Exception:
             _log.exception("not connected", network=self.name, target=str(target))
             failure = Unreachable(Reason.INTERNAL, "the gateway could not connect")
-        for sending in self._connecting.pop(target):
+        for sending in self._connecting.pop((target, trunk.peer.name)):
             if flow is not None:
                 sending.connected(flow)
             elif failure is not None:
@@ -203,7 +202,7 @@ class Dispatch:
     async def connect_and_send(self, target: Target, trunk: Trunk, data: bytes) -> None:
         """Make a connection for one answer whose own is gone."""
         try:
-            flow = await self._transports.connect(target, trunk.trust, self.context.server_name, False)
+            flow = await self._transports.connect(target, trunk, self._own_name())
         except DeliveryError as error:
             _log.info(
                 "an answer was lost with its connection",

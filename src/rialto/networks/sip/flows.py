@@ -72,7 +72,7 @@ class StreamFlow:
         self.used = 0
         self.opened_at = clock()
         self._clock = clock
-        self._verdicts: dict[tuple[str, int], Verdict] = {}
+        self._verdicts: dict[tuple[str, int], tuple[Trust, Verdict]] = {}
 
     @property
     def secured(self) -> bool:
@@ -90,14 +90,14 @@ class StreamFlow:
         tls = self.link.tls
         if tls is None:
             return None
-        key = (domain, id(trust))
-        verdict = self._verdicts.get(key)
-        if verdict is None:
+        key = (domain, id(trust))  # the trust is kept with the verdict, so that its id stays its own
+        known = self._verdicts.get(key)
+        if known is None:
             if len(self._verdicts) >= _MAX_VERDICTS:
                 self._verdicts.clear()
             now = datetime.fromtimestamp(self._clock(), UTC)
-            verdict = self._verdicts[key] = judge(tls.chain, NameKind.SIP, domain, trust, now)
-        return verdict
+            known = self._verdicts[key] = (trust, judge(tls.chain, NameKind.SIP, domain, trust, now))
+        return known[1]
 
     def describe(self) -> dict[str, Any]:
         """For people: security and counters."""

@@ -36,8 +36,8 @@ class Wires(Protocol):
     def now(self) -> float:
         """The loop's time."""
 
-    def flow_to(self, target: Target) -> Flow | None:
-        """A flow that can be used now."""
+    def flow_to(self, target: Target, trunk: Trunk) -> Flow | None:
+        """A flow that this peer's messages may use now."""
 
     def connect(self, target: Target, sending: Sending) -> None:
         """Make one, and call `connected` or `not_connected`."""
@@ -184,7 +184,7 @@ class Sending:
     def _try(self, target: Target) -> None:
         try:
             wanted = self._carrier(target)
-            flow = self._wires.flow_to(wanted)
+            flow = self._wires.flow_to(wanted, self.trunk)
         except DeliveryError as error:
             self._error = error
             self._next(target)

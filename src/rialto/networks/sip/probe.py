@@ -47,7 +47,7 @@ class Probe:
         self._target = target
         self._tried.append(target)
         try:
-            flow = self._dispatch.flow_to(target)
+            flow = self._dispatch.flow_to(target, self.trunk)
         except DeliveryError as error:
             self._failed(error.detail or error.text)
             return

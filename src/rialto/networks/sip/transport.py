@@ -15,7 +15,6 @@ from typing import Any
 import structlog
 
 from rialto.model.errors import ConfigError, Reason, Unreachable
-from rialto.net.certificates import Trust
 from rialto.net.endpoint import Endpoint, open_endpoint
 from rialto.net.hostport import join_host_port
 from rialto.net.link import Link, LinkError, LinkLimits, connect
@@ -24,6 +23,7 @@ from rialto.net.tls import CertificateStore
 from rialto.networks.sip.flows import Flow, StreamFlow, Tap, UdpFlow
 from rialto.networks.sip.locate import Target
 from rialto.networks.sip.settings import DEFAULT_PORTS, Listen, Settings
+from rialto.networks.sip.trunk import Trunk
 from rialto.networks.sip.wire import BadMessage, Garbled, Limits, Request, Response, Via, parse_message
 from rialto.networks.sip.wire.stream import Stalled, StreamEvent, StreamMachine
 
@@ -43,9 +43,9 @@ OnLost = Callable[[Flow], None]
 class Transports:
     """All sockets.
 
-    `on_message` gets what could be parsed (not validated), `on_garbled` what could not be, `on_lost` each flow
-    that has broken. `known` tells peers' addresses, whose connections may be idle; `count` takes a counter and
-    a label.
+    `on_message` gets what could be parsed (not validated), `on_garbled` what could not be, `on_lost` each
+    flow that has broken. `known` tells peers' addresses, whose connections may be idle; `count` takes a
+    counter and a label.
     """
 
     def __init__(
@@ -182,8 +182,8 @@ class Transports:
 
     # Flows
 
-    def flow_to(self, target: Target) -> Flow | None:
-        """A flow that can be used at once; None where one has to be made. Raises Unreachable."""
+    def flow_to(self, target: Target, trunk: Trunk) -> Flow | None:
+        """A flow that this peer may use at once; None where one has to be made. Raises Unreachable."""
         if target.transport == "udp":
             for endpoint in self._endpoints:
                 if (":" in endpoint.host) == (":" in target.host):
@@ -195,9 +195,9 @@ class Transports:
                 certain=True,
             )
         flow = self._pool.get(target)
-        if flow is not None and flow.alive and not flow.link.closed:
-            return flow
-        return None
+        if flow is None or not flow.alive or flow.link.closed or _doubt(flow, target, trunk) is not None:
+            return None
+        return flow
 
     def answer_flow(self, flow: UdpFlow, via: Via) -> UdpFlow:
         """Where the answer to a datagram goes (RFC 3261 section 18.2.2, RFC 3581 section 4).
@@ -210,16 +210,30 @@ class Transports:
         port = via.port or DEFAULT_PORTS["udp"]
         return flow if port == flow.remote[1] else self._udp_flow(flow.endpoint, (flow.remote[0], port))
 
-    async def connect(self, target: Target, trust: Trust, own_domain: str, verify: bool) -> StreamFlow:
-        """A connection to the target, shared by all who ask for it. Raises Unreachable."""
+    async def connect(self, target: Target, trunk: Trunk, own_domain: str) -> StreamFlow:
+        """A connection to the target, shared by all who ask for it; each judges it by its own settings.
+
+        Raises Unreachable.
+        """
         task = self._connecting.get(target)
         if task is None:
-            task = asyncio.get_running_loop().create_task(self._connect(target, trust, own_domain, verify))
+            task = asyncio.get_running_loop().create_task(self._connect(target, own_domain))
             self._connecting[target] = task
             task.add_done_callback(lambda _: self._connecting.pop(target, None))
-        return await asyncio.shield(task)
+        flow = await asyncio.shield(task)
+        doubt = _doubt(flow, target, trunk)
+        if doubt is not None:
+            self._count("unproven", "tls-server")
+            if not flow.used:
+                flow.link.close()
+            raise Unreachable(
+                Reason.UNREACHABLE,
+                f"the server of {target.name} could not prove its name",
+                detail=f"{target}: {doubt}",
+            )
+        return flow
 
-    async def _connect(self, target: Target, trust: Trust, own_domain: str, verify: bool) -> StreamFlow:
+    async def _connect(self, target: Target, own_domain: str) -> StreamFlow:
         tls = None
         if target.transport == "tls":
             tls = self._certificates.client(target.name, own_domain=own_domain, alpn=ALPN)
@@ -237,17 +251,7 @@ class Transports:
             raise Unreachable(
                 Reason.UNREACHABLE, "the other side could not be reached", detail=str(error)
             ) from error
-        flow = self._adopt(target.transport, link, keepalive_s=self.settings.keepalive_s)
-        verdict = flow.certified(target.name, trust)
-        if verdict is not None and not verdict.ok and verify:
-            self._count("unproven", "tls-server")
-            link.close()
-            raise Unreachable(
-                Reason.UNREACHABLE,
-                f"the server of {target.name} could not prove its name",
-                detail=f"{target}: {verdict.reason}",
-            )
-        self._pool[target] = flow
+        flow = self._pool[target] = self._adopt(target.transport, link, keepalive_s=self.settings.keepalive_s)
         return flow
 
     def alias(self, flow: Flow, port: int, name: str) -> None:
@@ -318,3 +322,11 @@ class Transports:
                 self._udp.clear()  # strangers' addresses: open transactions keep their own flow
             flow = self._udp[key] = UdpFlow(endpoint, remote, self._tap)
         return flow
+
+
+def _doubt(flow: StreamFlow, target: Target, trunk: Trunk) -> str | None:
+    """Why a connection is not good enough for this peer; None when it is (RFC 5922 section 7.3)."""
+    if not trunk.settings.verify_tls:
+        return None
+    verdict = flow.certified(target.name, trunk.trust)
+    return None if verdict is None or verdict.ok else verdict.reason
