@@ -62,6 +62,9 @@ class Server:
         self.logins += 1
         while data := await reader.read(65536):
             self.heard += data
+            if b"</stream:stream>" in data:
+                writer.close()
+                return
             if self.answers_pings:
                 for ping in re.findall(rb"id='(ping-[^']*)'", data):
                     writer.write(

@@ -106,6 +106,25 @@ async def test_servers_with_certificates_speak_tls_and_prove_themselves_by_them(
     assert "TLSv1.3" in found
 
 
+async def test_tls_may_begin_with_the_first_byte(stand: Raise, tmp_path: Path) -> None:  # XEP-0368
+    root = pki.make("Root", ca=True)
+    stores = certified(tmp_path, ROME, root), certified(tmp_path, VERONA, root)
+    port = free_port()
+    romeo, juliet = await stand(
+        PeerSettings(direct_tls=True, port=port, bidirectional=False),
+        certificates=stores,
+        anchors=(root.certificate,),
+        start=False,
+    )
+    juliet.network.settings = replace(juliet.network.settings, listen_tls=(f"127.0.0.1:{port}",))
+    romeo.hub.peers = (replace(romeo.hub.peers[0], settings=replace(romeo.hub.peers[0].settings, port=port)),)
+    await juliet.start()
+    await romeo.start()
+    assert await asyncio.wait_for(romeo.send("soft", f"juliet@{VERONA}").end, 5)
+    _, origin = juliet.hub.accepted[0]
+    assert (origin.proof, origin.secured) == ("external", True)
+
+
 async def test_a_server_whose_certificate_nobody_vouches_for_gets_nothing(
     stand: Raise, tmp_path: Path
 ) -> None:

@@ -127,7 +127,7 @@ class Channel:
     def _counted(self) -> bool:
         return isinstance(self.machine, ServerStream) and self.machine.ledger is not None
 
-    # -- the ping -----------------------------------------------------------------------------------------
+    # -- the ping --------------------------------------------------------------------------------------
 
     def _ask(self) -> None:
         self._scheduled = False

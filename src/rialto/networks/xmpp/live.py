@@ -208,7 +208,7 @@ class LiveStream:
     def _name(self) -> str:
         return ""
 
-    # -- events -------------------------------------------------------------------------------------------
+    # -- events ----------------------------------------------------------------------------------------
 
     def _on_event(self, event: Any) -> None:
         reaction = self._reactions.get(type(event))
@@ -305,7 +305,7 @@ class LiveStream:
             log.info("xmpp.lost", peer=self._name(), address=self.link.remote[0], why=self.why)
         self.desk.gone(self)
 
-    # -- certificates ---------------------------------------------------------------------------------------
+    # -- certificates ----------------------------------------------------------------------------------
 
     def _on_tls(self, done: HandshakeDone) -> None:
         self.machine.tls_established(asyncio.get_running_loop().time(), self._judge_of(done))
@@ -338,8 +338,7 @@ class LiveStream:
 
         return proves
 
-    # -- back-pressure
-    # ----------------------------------------------------------------------------------------
+    # -- back-pressure ---------------------------------------------------------------------------------
 
     def hold(self) -> None:
         """Read no more, until `go_on`."""

@@ -32,6 +32,7 @@ from rialto.networks.xmpp.login import Login
 from rialto.networks.xmpp.outbound import CannotConnect, Line, OutgoingStream, dial
 from rialto.networks.xmpp.settings import PeerSettings, Settings
 from rialto.networks.xmpp.translate import from_model, from_report
+from rialto.networks.xmpp.verify import Verifications
 from rialto.networks.xmpp.wire.element import Element
 from rialto.networks.xmpp.wire.events import DialbackRequested, StanzaReceived
 from rialto.networks.xmpp.wire.ledger import Ledger
@@ -39,12 +40,6 @@ from rialto.networks.xmpp.wire.namespaces import COMPONENT, SERVER
 from rialto.networks.xmpp.wire.s2s import Policy
 
 log = structlog.get_logger(__name__)
-
-MAX_VERIFICATIONS = 100
-"""So many dialback keys are being asked about at a time; more are told to come back."""
-
-VERIFY_SHARE = 0.75
-"""How much of `negotiation_s` our question to an authoritative server may take."""
 
 MAX_WARM = 100
 """So many streams are opened at the start."""
@@ -69,8 +64,7 @@ class XmppNetwork:
         self._lines: dict[tuple[str, str], Line] = {}
         self._logins: dict[tuple[str, str], Login] = {}
         self._ledgers: dict[str, Ledger] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._verifying = 0
+        self._verifications = Verifications(self)
         self._policies: dict[str, Policy] = {}
         self._stopping = False
         self._quiet = asyncio.Event()
@@ -81,7 +75,7 @@ class XmppNetwork:
         assert self._hub is not None
         return self._hub
 
-    # -- life ---------------------------------------------------------------------------------------------
+    # -- life ------------------------------------------------------------------------------------------
 
     async def start(self, hub: Hub) -> None:
         """See `Network`."""
@@ -177,8 +171,7 @@ class XmppNetwork:
             login.stop()
         for line in self._lines.values():
             line.stop()
-        for task in self._tasks:
-            task.cancel()
+        self._verifications.stop()
         for stream in list(self._streams):
             stream.close()
         if not self._streams:
@@ -213,7 +206,7 @@ class XmppNetwork:
             else:
                 line.peer = peer
 
-    # -- for the hub ----------------------------------------------------------------------------------------
+    # -- for the hub -----------------------------------------------------------------------------------
 
     def destination(self, peer: Peer, domain: str) -> str:
         """See `Network`: a server fails as a whole, be it the domain's or the one where we are a
@@ -289,8 +282,7 @@ class XmppNetwork:
         stream.close()
         return True, found
 
-    # -- for the streams
-    # --------------------------------------------------------------------------------------
+    # -- for the streams -------------------------------------------------------------------------------
 
     def peer_for(self, remote: str) -> Peer | None:
         """See `Desk`."""
@@ -365,45 +357,10 @@ class XmppNetwork:
 
     def on_dialback(self, stream: LiveStream, event: DialbackRequested) -> None:
         """See `Desk`."""
-        if self._verifying >= MAX_VERIFICATIONS or not isinstance(stream, IncomingStream | OutgoingStream):
-            stream.machine.dialback_result(event.local, event.remote, False, "resource-constraint")  # type: ignore[attr-defined]
-            return
-        self._verifying += 1
-        task = asyncio.get_running_loop().create_task(self._verify(stream, event))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        if isinstance(stream, IncomingStream | OutgoingStream):
+            self._verifications.begin(stream, event)
 
-    async def _verify(self, stream: IncomingStream | OutgoingStream, event: DialbackRequested) -> None:
-        """Ask the authoritative server about a key, on a connection made for it (XEP-0220 section 2.1.2)."""
-        valid, condition, why = False, "remote-server-timeout", "no answer"
-        asked: OutgoingStream | None = None
-        peer = self.peer_for(event.remote)
-        try:
-            if peer is not None:
-                async with asyncio.timeout(VERIFY_SHARE * self.settings.negotiation_s):
-                    asked = await dial(self, peer.settings, event.local, event.remote, verify_only=True)
-                    asked.machine.verify_key(event.local, event.remote, event.stream_id, event.key)
-                    asked.link.wake()
-                    answer = await asked.answer
-                valid, condition = bool(answer.valid), answer.condition if answer.valid is None else ""
-                why = condition or ("valid" if valid else "invalid")
-        except CannotConnect as failure:
-            condition = "remote-server-not-found" if failure.no_domain else "remote-server-timeout"
-            why = failure.text
-        except TimeoutError:
-            pass
-        finally:
-            self._verifying -= 1
-            if asked is not None:
-                asked.close()
-        if not valid:
-            log.warning("xmpp.dialback", who=event.remote, to=event.local, why=f"dialback: {why}")
-        if not stream.closed:
-            stream.machine.dialback_result(event.local, event.remote, valid, condition)
-            stream.link.wake()
-
-    # -- inside
-    # -----------------------------------------------------------------------------------------------
+    # -- inside ----------------------------------------------------------------------------------------
 
     def _line(self, peer: Peer, local: str, remote: str) -> Line:
         line = self._lines.get((local, remote))

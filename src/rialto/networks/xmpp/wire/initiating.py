@@ -103,7 +103,7 @@ class Initiating(ServerStream):
         if not secure:
             self._send_header(None)
 
-    # -- headers ----------------------------------------------------------------------------------
+    # -- headers ---------------------------------------------------------------------------------------
 
     def _send_header(self, header: Header | None) -> None:
         self._write_header({"from": self.local, "to": self.remote, "version": "1.0", "xml:lang": "en"})
@@ -131,7 +131,7 @@ class Initiating(ServerStream):
             self._features = Element(_FEATURES)
             self._proceed()
 
-    # -- what next --------------------------------------------------------------------------------
+    # -- what next -------------------------------------------------------------------------------------
 
     def _on_features(self, element: Element) -> None:
         self._features = element
@@ -190,7 +190,7 @@ class Initiating(ServerStream):
         self._out.append(b"</stream:stream>")
         self._finish(condition, text, by_peer=False)
 
-    # -- TLS and SASL -----------------------------------------------------------------------------
+    # -- TLS and SASL ----------------------------------------------------------------------------------
 
     def _on_proceed(self, _element: Element) -> None:
         if self.secure or self.state is not State.NEGOTIATING:
@@ -217,7 +217,7 @@ class Initiating(ServerStream):
     def _on_challenge(self, _element: Element) -> None:
         self._out.append(f"<response xmlns='{SASL}'>=</response>".encode())
 
-    # -- stream management ------------------------------------------------------------------------
+    # -- stream management -----------------------------------------------------------------------------
 
     def _proven(self, event: Authenticated) -> None:
         """Dialback has proven a pair; the first is what the stream is for, and then we agree on counting."""
@@ -299,7 +299,7 @@ class Initiating(ServerStream):
             self._emit_acknowledged(tokens)
         self._enable()
 
-    # -- dialback's questions ---------------------------------------------------------------------
+    # -- dialback's questions --------------------------------------------------------------------------
 
     def _policy_for(self, remote: str) -> Policy:
         # On a bidirectional stream the peer may only bring more names of the one it is to us.

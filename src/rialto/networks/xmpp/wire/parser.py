@@ -98,7 +98,7 @@ class StreamParser:
         """Whether more than whitespace has come behind the last item."""
         return self._depth > 1 or self._parser.CurrentByteIndex != self._fed
 
-    # -- expat ------------------------------------------------------------------------------------
+    # -- expat -----------------------------------------------------------------------------------------
 
     def _fresh(self) -> expat.XMLParserType:
         parser = expat.ParserCreate("UTF-8", "}")  # RFC 6120 section 11.6: UTF-8, whatever is declared
@@ -151,7 +151,7 @@ class StreamParser:
         self._read_stanzas()
         return data
 
-    # -- the header -------------------------------------------------------------------------------
+    # -- the header ------------------------------------------------------------------------------------
 
     def _on_declaration(self, version: str, encoding: str | None, _standalone: int) -> None:
         if encoding is not None and encoding.upper() not in {"UTF-8", "UTF8"}:
@@ -175,7 +175,7 @@ class StreamParser:
         self._parser.StartNamespaceDeclHandler = None
         self._read_stanzas()
 
-    # -- stanzas ----------------------------------------------------------------------------------
+    # -- stanzas ---------------------------------------------------------------------------------------
 
     def _read_stanzas(self) -> None:
         """Set the handlers that build stanzas; closures, because they run for every tag of the day."""
@@ -238,7 +238,7 @@ class StreamParser:
         parser.EndElementHandler = end
         parser.CharacterDataHandler = text
 
-    # -- what is forbidden ------------------------------------------------------------------------
+    # -- what is forbidden -----------------------------------------------------------------------------
 
     def _forbidden_doctype(self, *_: object) -> None:
         raise StreamRule("restricted-xml", "no document type declarations")

@@ -89,7 +89,7 @@ class Receiving(ServerStream):
         self._awaiting_response = False
         self._authenticated = False  # by SASL
 
-    # -- headers and features ---------------------------------------------------------------------
+    # -- headers and features --------------------------------------------------------------------------
 
     def _send_header(self, header: Header | None) -> None:
         self.stream_id = self._make_id()
@@ -176,7 +176,7 @@ class Receiving(ServerStream):
         parts.append("</stream:features>")
         return "".join(parts).encode()
 
-    # -- TLS and SASL -----------------------------------------------------------------------------
+    # -- TLS and SASL ----------------------------------------------------------------------------------
 
     def _on_starttls(self, _element: Element) -> None:
         if self.secure or self._incoming or not self._offer_tls:
@@ -246,7 +246,7 @@ class Receiving(ServerStream):
         if self._attempts >= _MAX_ATTEMPTS:
             raise StreamRule("policy-violation", "too many attempts")
 
-    # -- bidirectional streams, stream management -------------------------------------------------
+    # -- bidirectional streams, stream management ------------------------------------------------------
 
     def _on_bidi(self, _element: Element) -> None:
         if not self._offer_bidi or self._incoming:
@@ -287,7 +287,7 @@ class Receiving(ServerStream):
         self._emit(Resumed())
         self._emit_acknowledged(tokens)
 
-    # -- dialback's questions ---------------------------------------------------------------------
+    # -- dialback's questions --------------------------------------------------------------------------
 
     def _policy_for(self, remote: str) -> Policy:
         return self._policy_of(remote)

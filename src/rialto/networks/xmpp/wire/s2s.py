@@ -90,7 +90,7 @@ class ServerStream(Stream):
         self._answer_owed = 0  # we said less than this when asked
         self._proves: Callable[[str], bool] = _nobody
 
-    # -- stream management ------------------------------------------------------------------------
+    # -- stream management -----------------------------------------------------------------------------
 
     def send_encoded(self, data: bytes, token: Any = None) -> None:
         """Write a stanza that is already bytes."""
@@ -192,7 +192,7 @@ class ServerStream(Stream):
             super()._keep_alive()
         self._last_sent = self._now
 
-    # -- dialback ---------------------------------------------------------------------------------
+    # -- dialback --------------------------------------------------------------------------------------
 
     def _policy_for(self, remote: str) -> Policy:
         """What holds for `remote` on this stream."""

@@ -94,7 +94,7 @@ class Stream:
         self._last_stanza = now
         self._tls_domain: str | None = None
 
-    # -- the machine ------------------------------------------------------------------------------
+    # -- the machine -----------------------------------------------------------------------------------
 
     def receive_data(self, data: bytes, now: float) -> None:
         """Take what arrived; `b""` for the end of the connection."""
@@ -185,7 +185,7 @@ class Stream:
         if timing.keepalive_s is not None and now >= self._last_sent + timing.keepalive_s:
             self._keep_alive()
 
-    # -- what the owner asks ----------------------------------------------------------------------
+    # -- what the owner asks ---------------------------------------------------------------------------
 
     def send(self, stanza: Element, token: Any = None) -> None:
         """Write a stanza; its addresses must be of a pair that may be used. Raises LocalProtocolError.
@@ -240,7 +240,7 @@ class Stream:
         domain."""
         raise LocalProtocolError("this stream did not ask for TLS")
 
-    # -- pieces for the subclasses ----------------------------------------------------------------
+    # -- pieces for the subclasses ---------------------------------------------------------------------
 
     def _emit(self, event: XmppEvent) -> None:
         self._events.append(event)
