@@ -13,7 +13,7 @@ from rialto.cli import rialto as command_line
 from rialto.cli.describe import tables
 from rialto.core import adapt, metrics, policy
 from rialto.core.network import Features
-from rialto.model.errors import DeliveryError, Reason, Refused
+from rialto.model.errors import Reason, Refused
 from rialto.networks.sip import conditions as sip
 from rialto.networks.sip import notices
 from rialto.networks.xmpp import conditions as xmpp
@@ -33,20 +33,13 @@ def config(*names: str) -> str:
         )
         for key in described.keys
     ]
-    return f"`{described.header}`: {described.about}\n\n" + _table(
-        ("key", "type", "default", "what for"), rows
-    )
-
-
-def config_tables() -> Iterable[str]:
-    """The names of all tables."""
-    return tables()
+    about = "" if described.about.strip(".") == described.header else f": {described.about}"
+    return f"`{described.header}`{about}\n\n" + _table(("key", "type", "default", "what for"), rows)
 
 
 def commands() -> str:
     """Every command with its help, as `--help` says it."""
-    context = click.Context(command_line, info_name="rialto")
-    return "\n\n".join(_command(command_line, context))
+    return "\n\n".join(_help())
 
 
 def command_names() -> list[str]:
@@ -82,15 +75,9 @@ def reason_table() -> str:
     rows = []
     for reason in Reason:
         condition, kind = xmpp.TO_XMPP[reason]
-        error: DeliveryError = Refused(reason)
-        rows.append(
-            (
-                f"`{reason.value}`",
-                f"`<{condition}/>` `{kind}`",
-                str(sip.status_for(error)),
-                notices.WHY[reason],
-            )
-        )
+        plain, moved = (sip.status_for(Refused(reason, redirect=to)) for to in ("", "sip:new@example.org"))
+        status = f"{plain}" if plain == moved else f"{moved} with a new address, else {plain}"
+        rows.append((f"`{reason.value}`", f"`<{condition}/>` `{kind}`", status, notices.WHY[reason]))
     return _table(("reason", "to an XMPP sender", "to a SIP sender", "in a sentence"), rows)
 
 
@@ -138,7 +125,7 @@ def features() -> str:
     return ", ".join(f"`{name}`" for name in Features.__struct_fields__)
 
 
-_HOW_MUCH = {"full": "all that applies here", "partial": "in part", "none": "not yet"}
+_HOW_MUCH = {"full": "all that applies here", "partial": "in part", "none": "no"}
 
 
 def standards(*kinds: str) -> str:
@@ -174,13 +161,12 @@ PARTS: dict[str, Callable[..., str]] = {
 }
 
 
-def _command(command: click.Command, context: click.Context) -> Iterable[str]:
-    for path, one in walk(command):
-        if len(path) == 1:
-            continue
-        own = click.Context(one, info_name=" ".join(path), max_content_width=96, terminal_width=96)
-        yield f"{'#' * min(len(path), 3)} {' '.join(path)}"
-        yield f"```text\n{one.get_help(own).replace(chr(8), '')}\n```"
+def _help() -> Iterable[str]:
+    for path, one in walk():
+        if len(path) > 1:
+            own = click.Context(one, info_name=" ".join(path), max_content_width=96, terminal_width=96)
+            yield f"{'#' * min(len(path), 3)} {' '.join(path)}"
+            yield f"```text\n{one.get_help(own).replace(chr(8), '')}\n```"
 
 
 def _address(name: str) -> str:
