@@ -67,7 +67,8 @@ def test_the_most_specific_entry_wins() -> None:
         for domain in ("a.example", "c.example", "x.b.example", "b.example", "z", "example")
     }
     assert found == {
-        "a.example": "exact", "c.example": "below", "x.b.example": "deeper", "b.example": "below", "z": "rest",
+        "a.example": "exact", "c.example": "below", "x.b.example": "deeper", "b.example": "below",
+        "z": "rest",
         "example": "rest",
     }  # fmt: skip
     assert Routes([exact]).candidates("z", "sip") == ()

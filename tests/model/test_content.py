@@ -14,7 +14,8 @@ PEOPLE = {"sender": Address("a", "x"), "recipient": Address("b", "y", "i")}
 
 def test_what_is_stored_is_read_back() -> None:
     whole = Message(
-        id="1", **PEOPLE, text="t", received_at=1.5, language="en", translations=(Text("u", "it"),), subject="s",
+        id="1", **PEOPLE, text="t", received_at=1.5, language="en", subject="s",
+        translations=(Text("u", "it"),),
         thread="h", kind=Kind.CHAT, origin_id="o", stable_id="z", sent_at=1.0, expires_at=2.0, hops=("p",),
         automatic=True,
     )  # fmt: skip
