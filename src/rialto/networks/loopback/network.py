@@ -79,8 +79,8 @@ class LoopbackNetwork:
         return True, "it is here"
 
     def _echo(self, delivery: Delivery, message: Message) -> None:
-        delivery.delivered("heard")
         if message.automatic or self._hub is None:
+            delivery.delivered("heard")
             return
         echo = Message(
             id=self._hub.new_id(),
@@ -97,9 +97,11 @@ class LoopbackNetwork:
             automatic=True,
         )
         try:
-            self._hub.accept(echo, Origin(delivery.peer, delivery.domain, "local", secured=True), _Nobody())
+            origin = Origin(delivery.peer, delivery.domain, "local", secured=True)
+            self._hub.accept(echo, origin, _Echoed(delivery))
         except DeliveryError as error:
             _log.info("no echo", message=message.id, reason=error.reason)
+            delivery.delivered("heard, and not echoed")
 
     def _busy(self, delivery: Delivery, message: Message) -> None:
         if delivery.attempt == 0:
@@ -119,16 +121,21 @@ class LoopbackNetwork:
         self._timers.add(timer)
 
 
-class _Nobody:
-    """Nobody waits for the answer to an echo."""
+class _Echoed:
+    """Takes the message once its echo is on disk; nobody waits for what becomes of the echo."""
 
     waiting = False
 
+    def __init__(self, delivery: Delivery) -> None:
+        self._delivery = delivery
+
     def stored(self) -> None:
         """See `Inbound`."""
+        self._delivery.delivered("heard")
 
     def refused(self, error: DeliveryError) -> None:
         """See `Inbound`."""
+        self._delivery.failed(Busy(error.reason, error.text, retry_after_s=error.retry_after_s))
 
     def settled(self, outcome: Outcome, error: DeliveryError | None) -> bool:
         """See `Inbound`."""
