@@ -22,7 +22,7 @@ Transport = Literal["udp", "tcp", "tls"]
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`[networks.sip]`."""
+    """SIP: where we listen, how long we wait, how much we take on."""
 
     listen: Annotated[
         tuple[str, ...],
@@ -34,9 +34,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     advertise: Annotated[
         str,
         Meta(
-            description="Host name or address that peers reach us by, written into Via. Default: the address "
-            "listened "
-            "on, or the server's name where that is a wildcard."
+            description="Host name or address that peers reach us by, written into Via. Default: the "
+            "address listened on, or the server's name where that is a wildcard."
         ),
     ] = ""
     keepalive_s: Annotated[
@@ -87,7 +86,7 @@ class Account(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
 
 class PeerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One `[[peers]]` with `network = "sip"`."""
+    """A SIP server of another operator: how it proves itself, how it is reached, how it is answered."""
 
     proxy: Annotated[
         str,
@@ -118,8 +117,7 @@ class PeerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         Literal["honest", "200", "202"],
         Meta(
             description="How a MESSAGE is answered: `honest`: 200 when the far side has taken it within "
-            "`answer_wait_s`, "
-            "else 202; `200` or `202`: always that, as soon as it is on disk."
+            "`answer_wait_s`, else 202; `200` or `202`: always that, as soon as it is on disk."
         ),
     ] = "honest"
     answer_wait_s: Annotated[
@@ -137,16 +135,14 @@ class PeerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         Meta(
             ge=0,
             description="The most that one whole MESSAGE request may take (RFC 3428 section 8); 0 for no "
-            "limit, if every "
-            "hop is known to control congestion.",
+            "limit, if every hop is known to control congestion.",
         ),
     ] = 1300
     allow_sips: Annotated[
         bool,
         Meta(
-            description="Accept requests to and for `sips:` addresses. RFC 7247 section 8 forbids it unless "
-            "both "
-            "operators have agreed on the security of every hop."
+            description="Accept requests to and for `sips:` addresses. RFC 7247 section 8 forbids it "
+            "unless both operators have agreed on the security of every hop."
         ),
     ] = False
     trust_asserted_identity: Annotated[
