@@ -14,6 +14,7 @@ import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
+from wsgiref.simple_server import WSGIServer
 
 import structlog
 from prometheus_client import start_http_server
@@ -62,6 +63,7 @@ class App:
         )
         self.control = Control(self)
         self._tasks: list[asyncio.Task[None]] = []
+        self._metrics: WSGIServer | None = None
         self.started_at = 0.0
 
     @property
@@ -70,8 +72,21 @@ class App:
         return self.config.peers
 
     async def start(self) -> None:
-        """Take up what is on disk, listen, connect, deliver."""
+        """Take up what is on disk, listen, connect, deliver. Raises ConfigError; then nothing runs."""
         self._lock.take()
+        try:
+            await self._start()
+        except BaseException:
+            await self.stop()
+            raise
+        self.started_at = time.time()
+        # What lives now lives until the end: full collections need not look at it.
+        gc.collect()
+        gc.freeze()
+        notify("READY=1")
+        _log.info("ready", server=self.config.server.name, peers=len(self.peers))
+
+    async def _start(self) -> None:
         await self.hub.start({**self.networks, self.local.name: self.local})
         for network in self.networks.values():
             await network.start(self.hub)
@@ -80,7 +95,7 @@ class App:
         if self.config.server.metrics:
             host, port = split_host_port(self.config.server.metrics)
             try:
-                start_http_server(port, host, registry=self.hub.metrics.registry)
+                self._metrics, _ = start_http_server(port, host, registry=self.hub.metrics.registry)
             except OSError as error:
                 raise ConfigError(
                     f"{self.config.path}: server.metrics",
@@ -88,12 +103,6 @@ class App:
                     "choose another port, or leave it empty",
                 ) from error
         self._tasks.append(asyncio.create_task(self._keep_house()))
-        self.started_at = time.time()
-        # What lives now lives until the end: full collections need not look at it.
-        gc.collect()
-        gc.freeze()
-        notify("READY=1")
-        _log.info("ready", server=self.config.server.name, peers=len(self.peers))
 
     async def stop(self) -> None:
         """Stop in good order, within the grace that is configured (and a little more to write)."""
@@ -103,6 +112,10 @@ class App:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.control.stop()
+        if self._metrics is not None:
+            self._metrics.shutdown()
+            self._metrics.server_close()
+            self._metrics = None
         await self.hub.stop(grace_s)
         await asyncio.gather(*(network.stop(grace_s) for network in self.networks.values()))
         await self.hub.close()
@@ -164,9 +177,12 @@ class App:
         while True:
             self.hub.gauge()
             notify("WATCHDOG=1")
-            if time.time() >= forget_at:
-                await self.hub.forget_old()
-                forget_at = time.time() + FORGET_EVERY_S
+            if time.monotonic() >= forget_at:
+                forget_at = time.monotonic() + FORGET_EVERY_S
+                try:
+                    await self.hub.forget_old()
+                except Exception as error:  # a full disk; the watchdog must not end us for it
+                    _log.error("old trails could not be forgotten", error=str(error))
             await asyncio.sleep(HOUSEKEEPING_EVERY_S)
 
 
@@ -188,6 +204,8 @@ async def serve(config: Config) -> None:
                 await app.reload()
             except ConfigError as error:
                 _log.error("not reloaded; everything stays as it was", error=str(error))
+            except Exception:
+                _log.exception("not reloaded")
 
     await app.start()
     reloader = asyncio.create_task(reload_when_told())

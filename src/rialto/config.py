@@ -20,6 +20,7 @@ import msgspec
 from msgspec import Meta
 from msgspec.structs import fields
 
+from rialto.core.local import NAME as LOCAL
 from rialto.core.network import Peer
 from rialto.core.settings import QueueSettings
 from rialto.model.address import canonical_domain
@@ -170,6 +171,8 @@ def parse(data: Mapping[str, Any], path: str = "configuration") -> Config:
     protocols: dict[str, tuple[str, ModuleType, Any]] = {}
     for name, raw in raw_networks.items():
         where = f"{path}: networks.{name}"
+        if name == LOCAL:
+            raise ConfigError(where, f"another name than {name!r}, which is the gateway itself")
         settings = dict(_table(raw, where))
         protocol = str(settings.pop("protocol", name))
         module = protocol_module(protocol, where)
@@ -214,7 +217,7 @@ def _peers(
         settings = _convert(raw, module.PeerSettings, where)
         domains = tuple(_pattern(domain, f"{where}.domains") for domain in common.domains)
         name = common.name or domains[0]
-        if any(peer.name == name for peer in peers):
+        if name == LOCAL or any(peer.name == name for peer in peers):
             raise ConfigError(
                 f"{where}.name", f"a name that no other peer has, not {name!r}", "give it a `name`"
             )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import socket
 import time
 from collections.abc import Awaitable, Callable
@@ -20,7 +21,7 @@ import structlog
 
 from rialto.core.network import Outcome
 from rialto.model.address import Address
-from rialto.model.errors import DeliveryError, RialtoError
+from rialto.model.errors import ConfigError, DeliveryError, RialtoError
 from rialto.model.message import Kind, Message
 
 if TYPE_CHECKING:
@@ -58,8 +59,15 @@ class Control:
     async def start(self, path: Path) -> None:
         """Listen; a socket that an earlier run left is replaced."""
         path.unlink(missing_ok=True)
-        self._server = await asyncio.start_unix_server(self._talk, path, limit=MAX_LINE_BYTES)
-        path.chmod(0o600)
+        mask = os.umask(0o177)  # nobody else gets in between its making and a chmod
+        try:
+            self._server = await asyncio.start_unix_server(self._talk, path, limit=MAX_LINE_BYTES)
+        except OSError as error:  # such as a path of more than 107 bytes
+            raise ConfigError(
+                str(path), f"a path for a socket ({error.strerror or error})", "choose a shorter data_dir"
+            ) from error
+        finally:
+            os.umask(mask)
         self._path = path
 
     async def stop(self) -> None:
@@ -101,6 +109,9 @@ class Control:
             return {"ok": False, "error": str(error)}
         except (KeyError, TypeError, ValueError) as error:
             return {"ok": False, "error": f"arguments: {error!r}"}
+        except Exception as error:
+            _log.exception("a command failed", command=command.__name__)
+            return {"ok": False, "error": f"{type(error).__name__}: {error}"}
 
     # -- commands --------------------------------------------------------------------------------------
 
@@ -170,7 +181,7 @@ class Control:
         return answer
 
     async def _retry(self, request: Answer) -> Answer:
-        which = [str(request["id"])] if "id" in request else [row.id for row in self._app.store.queued()]
+        which = [str(request["id"])] if "id" in request else self._app.hub.under_way()
         return {"retried": sum(self._app.hub.retry(message_id) for message_id in which)}
 
     async def _drop(self, request: Answer) -> Answer:

@@ -158,8 +158,10 @@ class Hub:
 
     async def stop(self, grace_s: float) -> None:
         """Put nothing more on the wire, wait for the answers that are due, write everything down."""
+        if self._queue is None:
+            return  # it never came so far
         quiet = asyncio.Event()
-        self.queue.hold(quiet.set)
+        self._queue.hold(quiet.set)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(grace_s):
                 await quiet.wait()
