@@ -348,11 +348,23 @@ async def test_a_peer_that_cannot_be_found_is_an_error(tmp_path: Path) -> None:
     assert "`proxy` for SIP" in finding.remedy
 
 
-async def test_name_servers_that_do_not_answer_are_told_apart(tmp_path: Path) -> None:
-    name = f"_xmpp-server._tcp.{SIP_PEOPLE}"
+@pytest.mark.parametrize("name", [f"_xmpp-server._tcp.{SIP_PEOPLE}", f"_xmpp-server._tcp.{XMPP_PEOPLE}"])
+async def test_name_servers_that_do_not_answer_are_told_once(tmp_path: Path, name: str) -> None:
     records = RECORDS | {name: TemporaryFailure(name, "no name server answered in time")}
-    finding = only(await look(tmp_path, records), f"xmpp: {SIP_PEOPLE}")
-    assert (finding.level, finding.remedy) == (Level.ERROR, "look at the name servers")
+    finding = only(await look(tmp_path, records))
+    assert (finding.level, finding.about) == (Level.ERROR, "name servers")
+    assert finding.text == f"{name}: no name server answered in time"
+
+
+async def test_naptr_records_say_where_the_world_looks_for_sip(tmp_path: Path) -> None:
+    naptr = {XMPP_PEOPLE: [NaptrRecord(10, 50, "s", "SIP+D2U", "", f"_other._udp.{XMPP_PEOPLE}")]}
+    resolver: Any = Names(a=ADDRESSES, srv=RECORDS, naptr=naptr)
+    finding = only(await names.names(make_config(tmp_path), resolver), f"sip: {XMPP_PEOPLE}")
+    assert finding.level is Level.ERROR
+    assert finding.remedy == f"publish: _other._udp.{XMPP_PEOPLE}. 3600 IN SRV 5 0 5060 {OURSELVES}."
+    records = RECORDS | {f"_other._udp.{XMPP_PEOPLE}": [SrvRecord(5, 0, 5060, OURSELVES)]}
+    resolver = Names(a=ADDRESSES, srv=records, naptr=naptr)
+    assert worst(await names.names(make_config(tmp_path), resolver)) is Level.OK
 
 
 # -- all of it -----------------------------------------------------------------------------------------

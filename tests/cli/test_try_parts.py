@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import io
+
 import pytest
+from rich.console import Console
 
 from rialto.cli.demo.prompt import Order, Say, Speakers, Unclear, understand
+from rialto.cli.demo.view import STYLES, coloured, headline, print_burst
 from rialto.cli.demo.wire import MAX_KEPT, Chunk, Recorder, layout, parts, translation
 from rialto.model.address import Address
+from rialto.store.store import Row
 
 JULIET, ROMEO, ECHO = (
     Address("juliet", "capulet.example"),
@@ -114,3 +119,62 @@ def test_servers_among_themselves_do_not_crowd_people_out() -> None:
     burst = recorded(*[negotiation] * 500, ("xmpp", STANZA)).take()
     assert burst.lost == 0
     assert [chunk.is_message for chunk in burst.chunks].count(True) == 1
+
+
+def shown(width: int, *, everything: bool = False) -> str:
+    negotiation = ("xmpp", "<stream:features/>")
+    burst = recorded(negotiation, ("xmpp", STANZA), ("sip", REQUEST)).take()
+    out = Console(width=width, file=io.StringIO(), record=True)
+    print_burst(out, burst, [], {"xmpp": "capulet.example"}, "", everything=everything)
+    return out.export_text()
+
+
+def test_the_two_wires_stand_side_by_side() -> None:
+    lines = shown(160).splitlines()
+    head = next(line for line in lines if "XMPP  capulet.example" in line)
+    assert "SIP" in head
+    row = next(line for line in lines if "<message from=" in line)
+    assert "MESSAGE sip:romeo@montague.example SIP/2.0" in row
+
+
+def test_on_a_narrow_terminal_they_stand_one_under_the_other() -> None:
+    text = shown(70)
+    assert text.index("</message>") < text.index("MESSAGE sip:romeo")
+
+
+def test_what_servers_say_among_themselves_is_shown_on_demand() -> None:
+    assert "stream:features" not in shown(160)
+    assert "stream:features" in shown(160, everything=True)
+
+
+def test_each_meaning_has_one_colour_on_both_sides() -> None:
+    for network, text in (("xmpp", STANZA), ("sip", REQUEST.replace("\r\n", "\n"))):
+        drawn = coloured(Chunk(0.0, network, "there", True, text))
+        styles = {str(span.style): drawn.plain[span.start : span.end] for span in drawn.spans}
+        assert styles[STYLES["sender"]] in (
+            "juliet@capulet.example/balcony",
+            "sip:juliet@capulet.example;gr=balcony",
+        )
+        assert styles[STYLES["text"]] in ("Ciao &amp; addio", "Ciao & addio")
+
+
+def test_what_people_say_cannot_write_on_our_screen() -> None:
+    known = {
+        "type": "message",
+        "sender": "[red]a[/red]@b.example",
+        "recipient": "c@d.example",
+        "state": "failed",
+        "reason": "declined",
+        "received_at": 0.0,
+        "settled_at": 0.002,
+    }
+    row = Row(**{name: known.get(name, "") for name in Row.__struct_fields__})
+    assert headline(row) == (
+        "[bold]\\[red]a\\[/red]@b.example[/bold] to [bold]c@d.example[/bold]: message "
+        "[red]failed[/] (declined) in 2.0 ms"
+    )
+
+
+def test_nobody_can_move_the_cursor_from_afar() -> None:
+    chunk = recorded(("sip", REQUEST.replace("Ciao", "\x1b[2JCiao\x07\x9b"))).take().chunks[0]
+    assert chunk.text.endswith("\n\n\u241b[2JCiao\u2407\ufffd & addio")

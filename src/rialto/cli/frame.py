@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 import click
 from rich.console import Console
 
+from rialto.cli import show
 from rialto.config import DEFAULT_PATH, Config, load
 from rialto.model.errors import ConfigError, RialtoError
 
@@ -172,7 +173,7 @@ def _remedy(error: OSError) -> str:
 
 
 def _say(headline: str, **details: str) -> None:
-    click.secho(headline, fg="red", err=True)
+    click.secho(show.plain(headline), fg="red", err=True)
     for name, text in details.items():
         if text:
-            click.echo(f"  {name:<9} {text}", err=True)
+            click.echo(f"  {name:<9} {show.plain(text)}", err=True)

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.markup import escape
 from rich.table import Table
 
 from rialto.cli import frame, show
@@ -34,9 +33,9 @@ def peers(config_path: Path, data_dir: Path | None, as_json: bool) -> None:
     out.print(_table(answer))
     for outage in answer["outages"]:
         out.print(
-            f"[red]down[/red] {escape(outage['network'])}: {escape(outage['destination'])} "
+            f"[red]down[/red] {show.safe(outage['network'])}: {show.safe(outage['destination'])} "
             f"for {show.span(time.time() - outage['since'])}, tried again {_when(outage['retry_at'])}: "
-            f"{escape(outage['error'])}"
+            f"{show.safe(outage['error'])}"
         )
 
 
@@ -49,25 +48,25 @@ def _table(answer: dict[str, Any]) -> Table:
         links.setdefault((link["network"], link["peer"]), []).append(link)
     for peer in answer["peers"]:
         mine = links.pop((peer["network"], peer["name"]), [])
-        head = (escape(peer["name"]), escape(peer["network"]), escape(" ".join(peer["domains"])))
+        head = (show.safe(peer["name"]), show.safe(peer["network"]), show.safe(" ".join(peer["domains"])))
         for number, link in enumerate(mine):
             table.add_row(*(head if not number else ("", "", "")), *_link(link))
         if not mine:
             table.add_row(*head, "[dim]none[/dim]", "", "", "")
     for (network, name), strangers in links.items():
         for link in strangers:
-            table.add_row(escape(name) or "[dim]nobody yet[/dim]", escape(network), "", *_link(link))
+            table.add_row(show.safe(name) or "[dim]nobody yet[/dim]", show.safe(network), "", *_link(link))
     return table
 
 
 def _link(link: dict[str, Any]) -> tuple[str, str, str, str]:
     arrow = {"in": "<- ", "out": "-> ", "both": "<> "}.get(link["direction"], "")
     colour = STATES.get(link["state"], "default")
-    detail = f" [dim]{escape(link['detail'])}[/dim]" if link["detail"] else ""
+    detail = f" [dim]{show.safe(link['detail'])}[/dim]" if link["detail"] else ""
     return (
-        f"{arrow}{escape(link['remote'])}",
-        f"[{colour}]{escape(link['state'])}[/]{detail}",
-        escape(link["security"]),
+        f"{arrow}{show.safe(link['remote'])}",
+        f"[{colour}]{show.safe(link['state'])}[/]{detail}",
+        show.safe(link["security"]),
         show.span(time.time() - link["since"]) if link["since"] else "",
     )
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from rich.markup import escape
 from rich.table import Table
 
 from rialto.cli import frame, show
@@ -53,12 +52,12 @@ def list_(config_path: Path, data_dir: Path | None, as_json: bool, peer: str, mo
             row.id,
             show.span(now - row.received_at),
             show.span(row.expires_at - now),
-            escape(row.sender),
-            escape(row.recipient),
-            escape(row.peer),
+            show.safe(row.sender),
+            show.safe(row.recipient),
+            show.safe(row.peer),
             str(row.attempts),
             show.size(row.size_bytes),
-            escape(_last(row)),
+            show.safe(_last(row)),
         )
     out.print(table)
     if more:

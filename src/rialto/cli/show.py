@@ -1,8 +1,17 @@
-"""How times, ages and sizes look to people."""
+"""How times, ages, sizes and what others wrote look to people."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
+
+from rich.markup import escape
+
+_PICTURES = {
+    **{point: 0x2400 + point for point in range(0x20) if chr(point) not in "\t\n"},
+    0x7F: 0x2421,
+    **dict.fromkeys(range(128, 160), 65533),
+}
+"""For each control character one that can be seen: others shall not write on our terminal."""
 
 _UNITS = ((86400.0, "d"), (3600.0, "h"), (60.0, "min"))
 
@@ -38,3 +47,13 @@ def size(size_bytes: float) -> str:
             return f"{size_bytes:.0f} {unit}" if unit == "B" else f"{size_bytes:.1f} {unit}"
         size_bytes /= 1024
     return f"{size_bytes:.0f} B"
+
+
+def plain(text: str) -> str:
+    """What somebody else wrote, without the power to move the cursor."""
+    return text.translate(_PICTURES)
+
+
+def safe(text: str) -> str:
+    """The same, inside markup of ours."""
+    return escape(plain(text))

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.markup import escape
 from rich.table import Table
 
 from rialto.cli import frame, show
@@ -85,9 +84,9 @@ def _list(rows: list[Row], as_json: bool) -> None:
         table.add_row(
             row.id,
             show.clock(row.received_at),
-            escape(row.sender),
-            escape(row.recipient),
-            escape(f"{row.origin_peer or 'here'} > {row.peer}"),
+            show.safe(row.sender),
+            show.safe(row.recipient),
+            show.safe(f"{row.origin_peer or 'here'} > {row.peer}"),
             _state(row),
             row.reason,
         )
@@ -110,11 +109,13 @@ def _tell(message_id: str, rows: list[Row], as_json: bool) -> None:
             out.print()
         subject = f"report about {row.about}" if row.type == "report" else "message"
         out.print(f"[bold]{subject} {row.id}[/bold]  {_state(row)}{_doubt(row)}")
-        out.print(f"  from   {escape(row.sender)}  [dim]by {escape(row.origin_peer or 'this server')}[/dim]")
+        out.print(
+            f"  from   {show.safe(row.sender)}  [dim]by {show.safe(row.origin_peer or 'this server')}[/dim]"
+        )
         way = f"by {row.peer} over {row.network}"
-        out.print(f"  to     {escape(row.recipient)}  [dim]{escape(way)}[/dim]")
+        out.print(f"  to     {show.safe(row.recipient)}  [dim]{show.safe(way)}[/dim]")
         if row.origin_id:
-            out.print(f"  their  {escape(row.origin_id)}")
+            out.print(f"  their  {show.safe(row.origin_id)}")
         out.print(stops(decode(row.trail)))
 
 
@@ -132,7 +133,7 @@ def stops(events: Iterable[Event]) -> Table:
             show.clock(event.at),
             "" if before is None else f"+{show.span(event.at - before)}",
             f"[bold]{event.stop.value}[/bold]",
-            escape(event.text) + (f"  [dim]{escape(data)}[/dim]" if data else ""),
+            show.safe(event.text) + (f"  [dim]{show.safe(data)}[/dim]" if data else ""),
         )
         before = event.at
     return table

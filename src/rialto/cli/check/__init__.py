@@ -9,10 +9,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import click
-from rich.markup import escape
 from rich.table import Table
 
-from rialto.cli import frame
+from rialto.cli import frame, show
 from rialto.cli.check.findings import Finding, Level, error, ok, worst
 from rialto.model.errors import ConfigError
 
@@ -93,9 +92,9 @@ def _print(shown: list[Finding], findings: list[Finding]) -> None:
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for finding in shown:
-        text = f"[bold]{escape(finding.about)}[/bold]  {escape(finding.text)}"
+        text = f"[bold]{show.safe(finding.about)}[/bold]  {show.safe(finding.text)}"
         if finding.remedy:
-            text += f"\n[dim]remedy:[/dim] {escape(finding.remedy)}"
+            text += f"\n[dim]remedy:[/dim] {show.safe(finding.remedy)}"
         style = STYLES[finding.level]
         table.add_row(f"[{style}]{finding.level.name.lower()}[/]", finding.area, text)
     out.print(table)

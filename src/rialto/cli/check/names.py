@@ -12,7 +12,7 @@ from rialto.core.routing import Routes
 from rialto.model.address import ascii_domain
 from rialto.model.errors import DeliveryError
 from rialto.net.dns import DnsError, NoSuchDomain, Resolver, TemporaryFailure, find_xmpp
-from rialto.net.srv import SrvRecord, not_offered
+from rialto.net.srv import SrvRecord, sip_services
 from rialto.networks.sip.locate import locate
 from rialto.networks.sip.settings import parse_proxy
 from rialto.networks.sip.wire import Uri
@@ -26,6 +26,13 @@ RECORDS = {
 
 async def names(config: Config, resolver: Resolver) -> list[Finding]:
     """Both ways, for every network that uses the DNS."""
+    try:
+        return await _names(config, resolver)
+    except TemporaryFailure as problem:
+        return [error("dns", "name servers", str(problem), "look at them (dns.servers), then check again")]
+
+
+async def _names(config: Config, resolver: Resolver) -> list[Finding]:
     found: list[Finding] = []
     ours = await _addresses(resolver, config.server.name)
     if not ours:
@@ -84,17 +91,11 @@ async def _ours(
     host = ascii_domain(config.server.name)
     ports = {(transport, port) for name, transport, _, port in listens(config) if name == network.name}
     found: list[Finding] = []
-    for service, transport in RECORDS[network.protocol]:
-        name = f"{service}.{ascii_domain(domain)}"
+    services = await _services(network, domain, resolver)
+    for name, transport in services:
         remedy = f"publish: {name}. 3600 IN SRV 5 0 {_port(ports, transport)} {host}."
-        try:
-            records = (await resolver.srv(name)).records
-        except NoSuchDomain:
-            continue
-        except TemporaryFailure as problem:
-            found.append(error("dns", about, f"no answer for {name}: {problem}", "look at the name servers"))
-            continue
-        if not records or not_offered(records):
+        records = [record for record in await _records(resolver, name) if record.target]
+        if not records:
             continue
         mine = [record for record in records if await _is_us(record, config.server.name, ours, resolver)]
         wrong = [record.port for record in mine if (transport, record.port) not in ports]
@@ -108,15 +109,32 @@ async def _ours(
             found.append(ok("dns", about, f"{name} leads to us"))
     if found:
         return found
-    service, transport = next(
-        ((one, kind) for one, kind in RECORDS[network.protocol] if _port(ports, kind)),
-        RECORDS[network.protocol][0],
-    )
-    remedy = f"publish: {service}.{ascii_domain(domain)}. 3600 IN SRV 5 0 {_port(ports, transport)} {host}."
+    name, transport = next((one for one in services if _port(ports, one[1])), services[0])
+    remedy = f"publish: {name}. 3600 IN SRV 5 0 {_port(ports, transport)} {host}."
     if _is_told(network):
         text = "no SRV records: only peers that were told where we are can find us for it"
         return [warning("dns", about, text, remedy)]
     return [error("dns", about, "no SRV records: nobody can find us for it", remedy)]
+
+
+async def _services(network: NetworkConfig, domain: str, resolver: Resolver) -> list[tuple[str, str]]:
+    """(SRV name, transport) where the world looks; for SIP NAPTR records say it (RFC 3263 section 4.1)."""
+    usual = [(f"{name}.{ascii_domain(domain)}", transport) for name, transport in RECORDS[network.protocol]]
+    if network.protocol != "sip":
+        return usual
+    try:
+        records = (await resolver.naptr(ascii_domain(domain))).records
+    except DnsError:
+        return usual
+    return [(name, transport) for transport, name in sip_services(records)] or usual
+
+
+async def _records(resolver: Resolver, name: str) -> tuple[SrvRecord, ...]:
+    """Empty where there are none. Raises TemporaryFailure."""
+    try:
+        return (await resolver.srv(name)).records
+    except NoSuchDomain:
+        return ()
 
 
 def _port(ports: set[tuple[str, int]], transport: str) -> int:
@@ -144,8 +162,6 @@ async def _theirs(
         return ok("dns", about, f"found: {', '.join(str(target) for target in targets)}")
     except DeliveryError as problem:
         return error("dns", about, problem.text, _REMEDY)
-    except DnsError as problem:
-        return error("dns", about, str(problem), "look at the name servers (dns.servers)")
 
 
 _REMEDY = "its operator must publish records; or set where it is: `host` for XMPP, `proxy` for SIP"
@@ -160,9 +176,10 @@ def _found(about: str, hosts: list[str], addresses: set[str]) -> Finding:
 
 
 async def _addresses(resolver: Resolver, host: str) -> set[str]:
+    """Empty where there are none. Raises TemporaryFailure."""
     try:
         return set((await resolver.addresses(ascii_domain(host))).records)
-    except DnsError:
+    except NoSuchDomain:
         return set()
 
 

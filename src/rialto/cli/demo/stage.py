@@ -9,7 +9,6 @@ import time
 from pathlib import Path
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from rialto.cli import show
@@ -187,9 +186,10 @@ class Stage:
     def _on_news(self, news: News) -> None:
         match news:
             case Heard(error="") as heard:
+                who, whom = show.safe(str(heard.sender)), show.safe(str(heard.recipient.bare))
                 self._aside.append(
-                    f"[bold]{escape(str(heard.recipient.bare))}[/bold] hears from "
-                    f"[bold]{escape(str(heard.sender))}[/bold]: [bold green]{escape(heard.text)}[/bold green]"
+                    f"[bold]{whom}[/bold] hears from [bold]{who}[/bold]: "
+                    f"[bold green]{show.safe(heard.text)}[/bold green]"
                 )
                 awaited = self._awaited
                 if awaited is not None and (heard.recipient.bare, heard.text) == awaited[:2]:
@@ -197,12 +197,12 @@ class Stage:
                     awaited[2].set_result(None)
             case Heard() as heard:
                 self._aside.append(
-                    f"[bold]{escape(str(heard.recipient.bare))}[/bold] learns that "
-                    f"{escape(str(heard.sender.bare))} did not get it: [bold red]{heard.error}[/bold red]"
+                    f"[bold]{show.safe(str(heard.recipient.bare))}[/bold] learns that "
+                    f"{show.safe(str(heard.sender.bare))} did not get it: [bold red]{heard.error}[/bold red]"
                 )
             case Told(status=status, reason=reason):
                 colour = "green" if 200 <= status < 300 else "red"
-                self._aside.append(f"the phone is told [{colour}]{status} {escape(reason)}[/]")
+                self._aside.append(f"the phone is told [{colour}]{status} {show.safe(reason)}[/]")
 
     def _on_chunk(self) -> None:
         if self._quiet is not None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rich.console import Console, Group, RenderableType
-from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
@@ -41,7 +40,7 @@ def burst_view(
     panels = [
         Panel(
             _wire([chunk for chunk in shown if chunk.network == network], shown),
-            title=f"[bold]{name}[/bold]  {escape(domains.get(network, ''))}",
+            title=f"[bold]{name}[/bold]  {show.safe(domains.get(network, ''))}",
             title_align="left",
             border_style="dim",
         )
@@ -63,7 +62,7 @@ def headline(row: Row) -> str:
     what = "report" if row.type == "report" else "message"
     why = f" ({row.reason})" if row.reason else ""
     return (
-        f"[bold]{escape(row.sender)}[/bold] to [bold]{escape(row.recipient)}[/bold]: {what} "
+        f"[bold]{show.safe(row.sender)}[/bold] to [bold]{show.safe(row.recipient)}[/bold]: {what} "
         f"[{colour}]{row.state}[/]{why} {took}"
     )
 
@@ -90,7 +89,7 @@ def print_burst(
     for row in rows[:1]:
         out.print(stops(decode(row.trail)))
         if trail_command:
-            out.print(f"  [dim]$ {escape(trail_command.format(id=row.id))}[/dim]", soft_wrap=True)
+            out.print(f"  [dim]$ {show.safe(trail_command.format(id=row.id))}[/dim]", soft_wrap=True)
 
 
 def _wire(mine: Sequence[Chunk], shown: Sequence[Chunk]) -> Text:

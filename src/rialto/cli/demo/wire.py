@@ -13,6 +13,8 @@ from typing import Final
 
 import msgspec
 
+from rialto.cli import show
+
 MAX_KEPT = 40
 """Chunks of one burst in which people say something; of more, only the number is kept."""
 MAX_KEPT_BESIDES = 200
@@ -58,7 +60,13 @@ class Recorder:
 
     def tap(self, network: str, remote: str, direction: str, data: bytes) -> None:
         """See `rialto.core.network.Context`."""
-        chunk = Chunk(time.time(), network, remote, direction == "in", data.decode("utf-8", "replace"))
+        chunk = Chunk(
+            time.time(),
+            network,
+            remote,
+            direction == "in",
+            show.plain(data.decode("utf-8", "replace").replace("\r\n", "\n")),
+        )
         self._burst.messages += chunk.is_message
         interesting = chunk.interesting
         room = (MAX_KEPT if interesting else MAX_KEPT_BESIDES) - self._kept[interesting]
@@ -116,7 +124,7 @@ PARTS: Final[dict[str, tuple[tuple[str, re.Pattern[str]], ...]]] = {
 
 def layout(chunk: Chunk) -> str:
     """The text of a chunk in lines: XMPP has none of its own."""
-    text = chunk.text.replace("\r\n", "\n")
+    text = chunk.text
     if chunk.network != "xmpp":
         return text
     lines: list[str] = []
