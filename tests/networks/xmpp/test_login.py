@@ -139,6 +139,17 @@ async def test_a_server_that_stops_answering_pings_is_left(server: Server, house
     await until(lambda: server.logins == 2)
 
 
+async def test_a_server_whose_answers_never_come_again_gets_nothing_more_than_twice(
+    server: Server, house: House
+) -> None:
+    await until(lambda: house.hub.reached)
+    await asyncio.wait_for(house.send("soft", f"juliet@{THEIRS}").end, 5)
+    server.answers_pings = False
+    assert isinstance(await asyncio.wait_for(house.send("softer", f"juliet@{THEIRS}").end, 5), Unreachable)
+    await until(lambda: server.logins == 2 and len(house.hub.reached) == 2)
+    assert await asyncio.wait_for(house.send("softer", f"juliet@{THEIRS}").end, 5) == "sent"
+
+
 async def test_the_answer_to_a_ping_must_come_from_who_was_asked(server: Server, house: House) -> None:
     await until(lambda: house.hub.reached)
     await asyncio.wait_for(house.send("soft", f"juliet@{THEIRS}").end, 5)

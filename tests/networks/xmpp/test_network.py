@@ -244,6 +244,28 @@ async def test_a_server_that_loses_its_stream_gives_back_what_nobody_proved(stan
     assert not error.certain
 
 
+async def test_a_peer_that_counts_but_never_tells_is_pinged_instead(stand: Raise) -> None:
+    romeo, juliet = await stand(replace(PLAIN, bidirectional=False), confirm_s=0.1)
+    juliet.hub.hold = True  # nothing is ever on disk, so `h` stays 0
+    ledgers = []
+    for number in range(2):
+        delivery = romeo.send(str(number), f"juliet@{VERONA}")
+        await until(lambda n=number: len(juliet.hub.accepted) > n)
+        (stream,) = [
+            one
+            for one in romeo.network._streams
+            if isinstance(one, OutgoingStream) and one.line is not None and one.proofs
+        ]
+        ledgers.append(stream.machine.ledger)
+        assert stream.machine.ledger is not None
+        stream.machine.ledger.id = ""  # not to be resumed
+        stream.machine.fail("connection-timeout", "no acknowledgement")
+        stream.link.wake()
+        assert isinstance(await asyncio.wait_for(delivery.end, 5), Unreachable)
+    delivery = romeo.send("2", f"juliet@{VERONA}")
+    assert await asyncio.wait_for(delivery.end, 5) == "delivered: read by the server"
+
+
 async def test_while_the_hub_is_congested_nothing_is_read(stand: Raise) -> None:
     romeo, juliet = await stand()
     await asyncio.wait_for(romeo.send("zero", f"juliet@{VERONA}").end, 5)

@@ -68,6 +68,13 @@ class Pings:
         """Whether this domain has ever answered."""
         return remote in self._answering
 
+    def disappointed(self, remote: str) -> None:
+        """It did not answer this time; if it does not on its next stream either, it counts as silent.
+
+        Else a peer whose own way to us is broken would be sent the same messages again and again.
+        """
+        self._answering.discard(remote)
+
     def is_silent(self, remote: str) -> bool:
         """Whether this domain is known not to answer pings."""
         return bool(self._silent) and self._silent.get(remote, 0.0) > self._now()
@@ -158,6 +165,7 @@ class Channel:
 
     def _unanswered(self) -> None:
         if self._pings.answers(self.remote):
+            self._pings.disappointed(self.remote)
             self.link.abort(LinkError("idle", "the server no longer answers pings"))
             return
         self._pings.was_silent(self.remote)

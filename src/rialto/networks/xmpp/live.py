@@ -93,6 +93,7 @@ class LiveStream:
         self.why = ""
         """Why it ended, in words."""
         self.since = 0.0
+        self.was_acknowledged = False
         self.proofs: dict[tuple[str, str], str] = {}
         self.channels: dict[tuple[str, str], Channel] = {}
         self._origins: dict[str, Origin] = {}
@@ -249,6 +250,7 @@ class LiveStream:
             self.desk.proven(self, event.local, event.remote)
 
     def _on_acknowledged(self, event: events.Acknowledged) -> None:
+        self.was_acknowledged = True
         for delivery in event.tokens:
             if delivery is not None and delivery.content.id not in self._returned:
                 delivery.delivered("acknowledged by the server")

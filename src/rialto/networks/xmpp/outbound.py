@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import structlog
+from msgspec.structs import replace
 
 from rialto.core.network import Delivery, Peer
 from rialto.model.address import ascii_domain
@@ -28,11 +29,18 @@ from rialto.networks.xmpp.settings import PeerSettings
 from rialto.networks.xmpp.wire import events
 from rialto.networks.xmpp.wire.initiating import Initiating
 from rialto.networks.xmpp.wire.ledger import Ledger
+from rialto.networks.xmpp.wire.s2s import NO_ACKNOWLEDGEMENT
 
 log = structlog.get_logger(__name__)
 
 MAX_ANSWERS = 1000
 """So many stanzas that are nobody's delivery (answers) wait for one connection; more are dropped."""
+
+REST_S = 5.0
+"""After a failure answers are dropped for so long; for deliveries the hub decides when it is time."""
+
+MAX_DEAF = 2
+"""After so many streams without one acknowledgement (XEP-0198) the peer is pinged instead."""
 
 _RESUME_FIRST_S, _RESUME_MOST_S = 0.5, 10.0
 _FATAL = frozenset({"no-tls", "no-authentication", "peer-unproven"})
@@ -245,6 +253,8 @@ class Line:
         self._ledger: Ledger | None = None
         self._resume_until = 0.0
         self._failures = 0
+        self._rest_until = 0.0
+        self._deaf = 0  # streams on which the peer said that it counts, and never told its count
 
     @property
     def idle(self) -> bool:
@@ -275,7 +285,8 @@ class Line:
                 channel.write(data, delivery)
                 return
             self.stream = None
-        if delivery is None and len(self._waiting) >= MAX_ANSWERS:
+        now = asyncio.get_running_loop().time()
+        if delivery is None and (len(self._waiting) >= MAX_ANSWERS or now < self._rest_until):
             self.desk.hub.count("ignored", self.desk.name, "answer")
             return
         self._waiting.append((data, delivery))
@@ -287,8 +298,13 @@ class Line:
         if self.stream is stream:
             self.stream = None
         machine = stream.machine
+        if stream.was_acknowledged:
+            self._deaf = 0
+        elif stream.why.endswith(NO_ACKNOWLEDGEMENT):
+            self._deaf += 1
         ledger = machine.ledger if isinstance(machine, Initiating) else None
-        if ledger is not None and ledger.id and ledger.waiting and stream.why != "closed":
+        resumable = ledger is not None and ledger.id and ledger.waiting and stream.why != "closed"
+        if ledger is not None and resumable and self._deaf < MAX_DEAF:
             loop = asyncio.get_running_loop()
             self._ledger = ledger
             self._resume_until = loop.time() + min(ledger.max_s, self.desk.settings.resumption_s)
@@ -317,10 +333,11 @@ class Line:
 
     async def _connecting(self) -> None:
         error: CannotConnect | None = None
+        settings = self.peer.settings
+        if self._deaf >= MAX_DEAF:
+            settings = replace(settings, stream_management=False)
         try:
-            stream = await dial(
-                self.desk, self.peer.settings, self.local, self.remote, resume=self._ledger, line=self
-            )
+            stream = await dial(self.desk, settings, self.local, self.remote, resume=self._ledger, line=self)
         except CannotConnect as failure:
             error = failure
         except asyncio.CancelledError:
@@ -348,6 +365,7 @@ class Line:
         waiting, self._waiting = self._waiting, deque()
         log.warning("xmpp.unreachable", peer=self.remote, us=self.local, why=failure.text)
         loop = asyncio.get_running_loop()
+        self._rest_until = loop.time() + REST_S
         known_by_name = self.remote in self.peer.domains
         for _, delivery in waiting:
             if delivery is not None:

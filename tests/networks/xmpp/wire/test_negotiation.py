@@ -433,6 +433,17 @@ def test_a_slow_loris_has_thirty_seconds_however_busy_it_looks() -> None:
     assert b"<connection-timeout " in machine.data_to_send()
 
 
+def test_after_sasl_the_new_stream_must_begin_in_time() -> None:
+    machine = receiver(secure=True)
+    machine.tls_established(0.0, {MONTAGUE}.__contains__)
+    machine.receive_data(
+        header() + b"<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='EXTERNAL'>=</auth>", 0.0
+    )
+    assert machine.next_timer() == 30.0
+    machine.handle_timer(30.0)
+    assert of(drain(machine), StreamClosed)[0].condition == "connection-timeout"
+
+
 def test_an_open_stream_is_kept_alive_and_closed_when_idle() -> None:
     machine = opened(timing=Timing(keepalive_s=60, idle_s=150))
     assert machine.next_timer() == 60.0
@@ -452,8 +463,8 @@ def test_a_peer_that_never_says_goodbye_is_left_after_five_seconds() -> None:
     machine = opened()
     machine.receive_data(b" ", 10.0)
     machine.close()
-    machine.receive_data(speech().encode(), 12.0)
-    assert not of(drain(machine), StanzaReceived)
+    machine.receive_data(speech().encode(), 12.0)  # it was on its way
+    assert of(drain(machine), StanzaReceived)
     assert machine.next_timer() == 15.0
     machine.handle_timer(15.0)
     assert of(drain(machine), StreamClosed) == [StreamClosed("", "", False)]

@@ -131,7 +131,10 @@ class Receiving(ServerStream):
         self._offer_bidi, self._offer_sm = policy.bidirectional, policy.stream_management
         if not version and policy.tls == "required" and not self.secure:
             raise StreamRule("unsupported-version", "TLS is required, so 1.0 is")
-        self.state = State.OPEN if self._incoming else State.NEGOTIATING
+        self.state = State.NEGOTIATING
+        if self._authenticated:
+            self.state = State.OPEN
+            self._negotiate_until = None
         self._send_header(header)
         self._emit(StreamOpened(local, remote, self.stream_id))
         if version:
@@ -235,7 +238,6 @@ class Receiving(ServerStream):
             if self.bidirectional:
                 self._outgoing.add(pair)
             self._restart()
-            self._negotiate_until = None
             self._last_stanza = self._now
             self._emit(Authenticated(*pair, "external", outgoing=self.bidirectional, incoming=True))
 

@@ -33,6 +33,9 @@ from rialto.networks.xmpp.wire.namespaces import DIALBACK, SM
 from rialto.networks.xmpp.wire.parser import Limits, StreamRule
 from rialto.networks.xmpp.wire.stream import State, Stream, Timing
 
+NO_ACKNOWLEDGEMENT: Final = "no acknowledgement"
+"""Why a stream ended on which the peer did not answer `<r/>`."""
+
 _MAX_KEY: Final = 512
 _PATIENCE_S: Final = 2.0
 
@@ -176,7 +179,7 @@ class ServerStream(Stream):
             and self._requested_at is not None
             and now >= self._requested_at + self._timing.answer_s
         ):
-            self.fail("connection-timeout", "no acknowledgement")
+            self.fail("connection-timeout", NO_ACKNOWLEDGEMENT)
         if self.state is State.OPEN and self._ask_at is not None and now >= self._ask_at:
             self._ask_at = None
             if self._requested_at is None and self.ledger is not None and self.ledger.waiting:

@@ -330,8 +330,7 @@ class Stream:
                 raise StreamRule("improper-addressing", "from and to") from None  # RFC 6120 section 4.9.3.7
             raise StreamRule("not-authorized", self._not_yet()) from None
         proof = self._proof(sender, recipient)
-        if self.state is State.CLOSING:
-            return  # RFC 6120 section 4.4: what still comes in is not acknowledged, so it is not lost
+        # Also after our closing tag: what was on its way is not to be lost (RFC 6120 section 4.4).
         self._last_stanza = self._now
         self._events.append(StanzaReceived(stanza, sender, recipient, self._count(), proof))
 
