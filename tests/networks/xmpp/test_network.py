@@ -244,6 +244,16 @@ async def test_a_server_that_loses_its_stream_gives_back_what_nobody_proved(stan
     assert not error.certain
 
 
+async def test_a_ping_is_answered_when_what_came_before_it_is_on_disk(stand: Raise) -> None:
+    romeo, juliet = await stand(replace(PLAIN, stream_management=False, bidirectional=False))
+    juliet.hub.hold = True
+    delivery = romeo.send("soft", f"juliet@{VERONA}")
+    await until(lambda: ("answered", "xmpp", "ping") in juliet.hub.counted)
+    assert not delivery.end.done()
+    juliet.hub.held[0].stored()
+    assert await asyncio.wait_for(delivery.end, 5) == "delivered: read by the server"
+
+
 async def test_a_peer_that_counts_but_never_tells_is_pinged_instead(stand: Raise) -> None:
     romeo, juliet = await stand(replace(PLAIN, bidirectional=False), confirm_s=0.1)
     juliet.hub.hold = True  # nothing is ever on disk, so `h` stays 0
@@ -263,6 +273,9 @@ async def test_a_peer_that_counts_but_never_tells_is_pinged_instead(stand: Raise
         stream.link.wake()
         assert isinstance(await asyncio.wait_for(delivery.end, 5), Unreachable)
     delivery = romeo.send("2", f"juliet@{VERONA}")
+    await until(lambda: len(juliet.hub.accepted) == 3)
+    for inbound in juliet.hub.held:
+        inbound.stored()
     assert await asyncio.wait_for(delivery.end, 5) == "delivered: read by the server"
 
 

@@ -39,12 +39,12 @@ class Accepted:
 
     def stored(self) -> None:
         """See `Inbound`."""
-        self._stream.handled(self._event.number)
+        self._stream.kept(self._event.number)
 
     def refused(self, error: DeliveryError) -> None:
         """See `Inbound`."""
         _answer(self._stream, self._event, error_reply(self._event.stanza, error))
-        self._stream.handled(self._event.number)
+        self._stream.kept(self._event.number)
 
     def settled(self, outcome: Outcome, error: DeliveryError | None) -> bool:
         """See `Inbound`."""
@@ -83,7 +83,12 @@ def _message(desk: Desk, stream: LiveStream, event: StanzaReceived) -> bool:
         if origin is None:
             hub.count("ignored", desk.name, "message of a former peer")
             return False
-        hub.accept(message, origin, Accepted(stream, event))
+        stream.taken()
+        try:
+            hub.accept(message, origin, Accepted(stream, event))
+        except DeliveryError:
+            stream.kept(0)
+            raise
     except DeliveryError as error:
         _answer(stream, event, error_reply(stanza, error))
         return False
@@ -117,7 +122,7 @@ def _iq(desk: Desk, about: Self, stream: LiveStream, event: StanzaReceived) -> N
     answer, what = answer_iq(stanza, event.recipient, about)
     if answer is not None:
         desk.hub.count("answered", desk.name, what)
-        _answer(stream, event, answer)
+        stream.when_kept(lambda: _answer(stream, event, answer))
 
 
 def _answer(stream: LiveStream, event: StanzaReceived, answer: Element | None) -> None:

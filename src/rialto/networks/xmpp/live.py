@@ -7,6 +7,7 @@ is asked whom they prove, and holds back a peer that is faster than it may be, o
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Protocol
@@ -29,6 +30,7 @@ from rialto.networks.xmpp.wire.stream import Stream
 log = structlog.get_logger(__name__)
 
 _MAX_RETURNED = 1000
+_MAX_ANSWERS = 1000
 
 
 class Desk(Protocol):
@@ -94,6 +96,9 @@ class LiveStream:
         """Why it ended, in words."""
         self.since = 0.0
         self.was_acknowledged = False
+        self._taken = 0
+        self._kept = 0
+        self._answers: deque[tuple[int, Callable[[], None]]] = deque()
         self.proofs: dict[tuple[str, str], str] = {}
         self.channels: dict[tuple[str, str], Channel] = {}
         self._origins: dict[str, Origin] = {}
@@ -175,6 +180,27 @@ class LiveStream:
     def peer_of(self, domain: str) -> Peer | None:
         """Whose stream this is, for messages of that domain."""
         return self.desk.peer_for(domain)
+
+    def taken(self) -> None:
+        """The hub has got a message of this stream, which is not on disk yet."""
+        self._taken += 1
+
+    def kept(self, number: int) -> None:
+        """One of them is on disk now, or refused."""
+        self._kept += 1
+        self.handled(number)
+        while self._answers and self._answers[0][0] <= self._kept:
+            self._answers.popleft()[1]()
+
+    def when_kept(self, answer: Callable[[], None]) -> None:
+        """Do this when every message that has come so far is on disk.
+
+        So our answer to a ping says to the peer what its answer says to us: see `rialto.networks.xmpp.channel`.
+        """
+        if self._kept >= self._taken:
+            answer()
+        elif len(self._answers) < _MAX_ANSWERS:
+            self._answers.append((self._taken, answer))
 
     def handled(self, number: int) -> None:
         """A stanza needs no more care."""
