@@ -214,7 +214,7 @@ def _peers(
                 f"add [networks.{common.network}]",
             )
         _, module, _ = protocols[common.network]
-        settings = _convert(raw, module.PeerSettings, where)
+        settings = _convert(raw, module.PeerSettings, where, also=PeerTable)
         domains = tuple(_pattern(domain, f"{where}.domains") for domain in common.domains)
         name = common.name or domains[0]
         if name == LOCAL or any(peer.name == name for peer in peers):
@@ -267,12 +267,13 @@ def _table(raw: Any, where: str) -> Mapping[str, Any]:
     return raw
 
 
-def _convert(raw: Any, kind: type[Any], where: str) -> Any:
+def _convert(raw: Any, kind: type[Any], where: str, also: type[Any] | None = None) -> Any:
     raw = _table(raw, where)
     known = [field.name for field in fields(kind)]
     for key in raw:
         if key not in known:
-            raise ConfigError(f"{where}.{key}", f"one of {', '.join(sorted(known))}", _meant(key, known))
+            may = known + ([field.name for field in fields(also)] if also is not None else [])
+            raise ConfigError(f"{where}.{key}", f"one of {', '.join(sorted(may))}", _meant(key, may))
     try:
         return msgspec.convert(raw, kind)
     except msgspec.ValidationError as error:

@@ -101,7 +101,7 @@ class Control:
         try:
             request = json.loads(line)
             command = self._commands[request.pop("command")]
-        except (ValueError, KeyError, AttributeError):
+        except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
             return {"ok": False, "error": f"not a command; there are: {', '.join(self._commands)}"}
         try:
             return {"ok": True, **await command(request)}
