@@ -298,7 +298,7 @@ class Hub:
             return False
         error = Refused(Reason.OTHER, why, certain=not item.uncertain)
         item.events.append(Event(self._clock(), Stop.DROPPED, why))
-        self._settlement.settle(item, "dropped", error)
+        self._settlement.dropped(item, error)
         await self.store.writer.flush()
         return True
 
@@ -319,6 +319,8 @@ class Hub:
     def _ways(self, domain: str, origin: Origin) -> tuple[tuple[Peer, ...], bool]:
         """The peers through which a message may go on; and whether all would send it back whence it came."""
         found = self._routes.candidates(domain, origin.peer.network)
+        if len(found) == 1:
+            return found, self._goes_back(found[0], domain, origin)
         onward = tuple(peer for peer in found if not self._goes_back(peer, domain, origin))
         return onward or found, bool(found) and not onward
 

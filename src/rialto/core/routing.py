@@ -43,7 +43,8 @@ class Routes:
 
     def speaks_for(self, peer: Peer, domain: str) -> bool:
         """Whether the domain is that peer's, by name: a link may hold it as it was configured before."""
-        return any(found.name == peer.name for found in self.candidates(domain, peer.network))
+        found = self.candidates(domain, peer.network)
+        return peer in found or any(one.name == peer.name for one in found)
 
     def projects(self, network: str, domain: str) -> bool:
         """Whether the domain lives elsewhere, so that we speak for it on this network."""

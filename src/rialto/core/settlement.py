@@ -66,11 +66,13 @@ class Settlement:
 
     def settled(self, item: Item, outcome: Outcome, error: DeliveryError | None) -> None:
         """The delivery has ended."""
-        self.settle(item, outcome.value, error)
+        self._settle(item, outcome.value, outcome, error)
 
-    def settle(self, item: Item, state: str, error: DeliveryError | None) -> None:
-        """The delivery has ended in that state of the store's."""
-        outcome = Outcome.FAILED if error is not None else Outcome(state)
+    def dropped(self, item: Item, error: DeliveryError) -> None:
+        """The operator has given it up."""
+        self._settle(item, "dropped", Outcome.FAILED, error)
+
+    def _settle(self, item: Item, state: str, outcome: Outcome, error: DeliveryError | None) -> None:
         self._register.settle(item, outcome, error)
         self._count("settled", item.peer.name, state)
         inbound, item.inbound = item.inbound, None
