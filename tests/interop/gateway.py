@@ -3,9 +3,11 @@
 import json
 import os
 import socket
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from interop.peers import addresses
 from interop.peers.certificates import Certificate
@@ -141,6 +143,23 @@ class Gateway:
             with control.makefile("rb") as lines:
                 answer: dict[str, object] = json.loads(lines.readline())
                 return answer
+
+    def command(self, *words: str) -> tuple[int, str]:
+        """Run a command of the gateway with its configuration: exit status and output."""
+        done = subprocess.run(
+            [self._command, *words, "--config", self.config],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        return done.returncode, done.stdout + done.stderr
+
+    def command_json(self, *words: str) -> Any:
+        """The same with --json, read."""
+        status, output = self.command(*words, "--json")
+        assert status == 0, output
+        return json.loads(output)
 
     def queue_length(self) -> int:
         """How many messages wait."""
