@@ -10,7 +10,10 @@ import subprocess
 import time
 from pathlib import Path
 
+import msgspec
+
 from cli.running import COMMAND, run
+from rialto.cli.demo.world import Places
 
 COLOURS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
@@ -66,6 +69,29 @@ def test_the_trail_is_shown_and_can_be_kept(tmp_path: Path) -> None:
         ("romeo@montague.example", "delivered"),
     ]
     assert run("config", "check", tmp_path / "kept" / "rialto.toml").code == 0
+
+
+def test_two_trials_at_once_do_not_get_in_each_others_way() -> None:
+    trials = [
+        subprocess.Popen(
+            [*COMMAND, "try", "--once"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        for _ in range(2)
+    ]
+    for trial in trials:
+        out, _ = trial.communicate(timeout=50)
+        assert trial.returncode == 0, out.decode()
+
+
+def test_the_ports_of_a_trial_are_its_own() -> None:
+    one, other = Places(), Places()
+    ports = [*msgspec.structs.astuple(one.ports), *msgspec.structs.astuple(other.ports)]
+    assert len(set(ports)) == 8
+    one.release()
+    other.release()
 
 
 class Terminal:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -61,9 +62,40 @@ class Told(msgspec.Struct, frozen=True):
 News = Heard | Told
 
 
-def find_ports() -> Ports:
-    """The wished ports where they are free, else whatever the kernel gives."""
-    return Ports(**{name: _free(port) for name, port in WISHED_PORTS.items()})
+class Places:
+    """Ports that are ours from now on: the wished ones where they are free, else what the kernel gives.
+
+    They are held until `release`, so that two trials at once do not want the same.
+    """
+
+    def __init__(self) -> None:
+        self._held: list[socket.socket] = []
+        self.ports = Ports(**{name: self._hold(port) for name, port in WISHED_PORTS.items()})
+
+    def release(self) -> None:
+        """Let go, for those who will listen there."""
+        for one in self._held:
+            one.close()
+        self._held.clear()
+
+    def _hold(self, wished: int) -> int:
+        """A port that is free for TCP and UDP on the loopback interface. Raises OSError if none is."""
+        for port in (wished, 0, 0, 0):
+            stream = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+            datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            try:
+                stream.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                stream.bind((LOOPBACK, port))
+                stream.listen()
+                found: int = stream.getsockname()[1]
+                datagrams.bind((LOOPBACK, found))
+            except OSError:
+                stream.close()
+                datagrams.close()
+                continue
+            self._held += [stream, datagrams]
+            return found
+        raise OSError(errno.EADDRINUSE, "no port is free on the loopback interface")
 
 
 def settings(folder: Path, ports: Ports) -> dict[str, Any]:
@@ -142,7 +174,8 @@ class World:
 
     def __init__(self, folder: Path, recorder: Recorder, on_news: Callable[[News], None]) -> None:
         self.folder = folder
-        self.ports = find_ports()
+        self._places = Places()
+        self.ports = self._places.ports
         data = settings(folder, self.ports)
         self.config_path = folder / "rialto.toml"
         self.config_path.write_text(write_toml(data))
@@ -156,6 +189,7 @@ class World:
 
     async def start(self) -> None:
         """Open every socket. Raises ConfigError and OSError."""
+        self._places.release()
         await self.server.start(self.ports.server)
         await self.phone.start(self.ports.phone)
         await self.app.start()
@@ -181,21 +215,3 @@ class World:
             self._on_news(Heard("sip", event.sender, event.recipient, event.text))
         else:
             self._on_news(Told(event.status, event.reason))
-
-
-def _free(port: int) -> int:
-    """`port`, if nobody has it for TCP or UDP on the loopback interface; else one that nobody has."""
-    for wanted in (port, 0):
-        with (
-            socket.socket(socket.AF_INET, socket.SOCK_STREAM) as stream,
-            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams,
-        ):
-            try:
-                stream.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                stream.bind((LOOPBACK, wanted))
-                found: int = stream.getsockname()[1]
-                datagrams.bind((LOOPBACK, found))
-            except OSError:
-                continue
-            return found
-    return port
