@@ -23,6 +23,7 @@ from interop.peers.xmpp_client import XmppClient
 HERE = Path(__file__).parent
 NAMESPACE = "RIALTO_INTEROP_NAMESPACE"
 LINES_OF_LOG = 40
+SERVED = ("xa.example", "xb.example", "secure.example")
 _left_out = 0
 
 
@@ -190,15 +191,14 @@ def gateway(
 ) -> Iterator[Callable[..., Gateway]]:
     """Make and start the gateway: `gateway(xmpp_peer(...), sip_peer(...))`.
 
-    It holds a certificate for sip.example (which it serves for XMPP), for xa.example and xb.example (SIP).
+    It holds a certificate for sip.example (which it serves for XMPP), for
+    xa.example and xb.example (SIP), and for secure.example.
     """
     made: list[Gateway] = []
 
     def make(*tables: str, **networks: dict[str, object]) -> Gateway:
         ours = [sip_certificate]
-        ours += [
-            authority.issue(domain, file_name=f"gateway-{domain}") for domain in ("xa.example", "xb.example")
-        ]
+        ours += [authority.issue(domain, file_name=f"gateway-{domain}") for domain in SERVED]
         one = Gateway(tmp_path, authority.ca_file, ours, *tables, **networks)
         made.append(one)
         one.start()

@@ -34,7 +34,7 @@ certificates = [{certificates}]
 format = "json"
 
 """
-XMPP = {"listen": [f"{addresses.GATEWAY}:5269"]}
+XMPP = {"listen": [f"{addresses.GATEWAY}:5269"], "listen_tls": [f"{addresses.GATEWAY}:5270"]}
 SIP = {"listen": [f"{proto}:{addresses.GATEWAY}:{port}" for proto, port in PORTS]}
 
 PROXY_URI = {

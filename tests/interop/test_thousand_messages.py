@@ -124,3 +124,19 @@ async def test_an_xmpp_user_of_each_server_talks_to_the_same_sip_user(
     await sipp.send("bob", "bob@xb.example", ["to ejabberd"], 6090)
     assert await alice.hears(1) == ["to prosody"]
     assert await bella.hears(1) == ["to ejabberd"]
+
+
+async def test_streams_whose_tls_begins_with_the_first_byte(prosody, kamailio, gateway, sipp, log_in):
+    server = prosody("xt.example", "external")
+    kamailio()
+    gateway(xmpp_peer("xt.example", "external"), sip_peer(domains=["sip.example", "secure.example"]))
+    alice = await log_in("alice@xt.example")
+    await sipp.register("bob", 6080)
+    listener = sipp.listen("bob", 6080)
+    alice.say("bob@secure.example", "there is no other way to you")
+    assert await listener.hears(1) == ["there is no other way to you"]
+    sender = sipp.sender("bob", "alice@xt.example", ["nor to you"], 6090, sender="bob@secure.example")
+    sender.start()
+    await sender.finish()
+    assert await alice.hears(1) == ["nor to you"]
+    assert server.how_streams_were_authenticated() == {"external"}

@@ -9,6 +9,6 @@ CLIENTS = "127.0.0.6"  # SIP clients, told apart by their ports
 NOBODY = "127.0.0.8"  # nobody listens here
 STRANGER = "127.0.0.9"  # somebody whom nobody trusts
 
-XMPP_ADDRESS_OF = {"xa.example": XA, "xb.example": XB}
+XMPP_ADDRESS_OF = {"xa.example": XA, "xb.example": XB, "xt.example": XA}
 SIP_DOMAIN = "sip.example"
 COMPONENT_SECRET = "correct horse battery staple"

@@ -30,6 +30,11 @@ srv-host=_xmpp-server._tcp.xa.example,xmpp.xa.example,5269,0,5
 srv-host=_xmpp-server._tcp.xb.example,xmpp.xb.example,5269,0,5
 srv-host=_xmpp-server._tcp.sip.example,gw.example,5269,0,5
 
+# XMPP where TLS begins with the first byte (XEP-0368), and nothing else is offered
+host-record=xt.example,{addresses.XA}
+srv-host=_xmpps-server._tcp.xt.example,xt.example,5270,0,5
+srv-host=_xmpps-server._tcp.secure.example,gw.example,5270,0,5
+
 # SIP: the domain with a proxy of its own, and the ones that the gateway serves
 naptr-record=sip.example,10,10,S,SIP+D2T,,_sip._tcp.sip.example
 naptr-record=sip.example,20,10,S,SIP+D2U,,_sip._udp.sip.example

@@ -24,6 +24,7 @@ enable_tls=yes
 auto_aliases=no
 alias="sip.example"
 alias="proxy.sip.example"
+alias="secure.example"
 listen=udp:{host}:5060
 listen=tcp:{host}:5060
 listen=tls:{host}:5061
@@ -71,7 +72,7 @@ request_route {{
   }}
   if (is_method("REGISTER")) {{ if (!save("location")) sl_reply_error(); exit; }}
   if (is_method("OPTIONS") && uri==myself && $rU==$null) {{ sl_send_reply("200", "OK"); exit; }}
-  if (uri!=myself && $rd=~"^x[ab]\\.example$") {{
+  if (uri!=myself && $rd=~"^x[abt]\\.example$") {{
     $du = "{gateway}";
     if (!t_relay()) sl_reply_error();
     exit;

@@ -19,6 +19,7 @@ certificates = "{folder}/none"
 interfaces = {{ "{host}" }}
 c2s_ports = {{ 5222 }}
 s2s_ports = {{ 5269 }}
+s2s_direct_tls_ports = {{ 5270 }}
 component_ports = {{ 5347 }}
 component_interfaces = {{ "{host}" }}
 http_ports = {{ }}
