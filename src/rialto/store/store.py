@@ -67,8 +67,13 @@ class Store:
                     str(self.path), "a database of Rialto", "start the server once, or name its data_dir"
                 )
         else:
-            folder.mkdir(parents=True, exist_ok=True, mode=0o750)
-            self._upgrade()
+            try:
+                folder.mkdir(parents=True, exist_ok=True, mode=0o750)
+                self._upgrade()
+            except (OSError, sqlite3.Error) as error:
+                raise ConfigError(
+                    str(self.path), f"a database that can be opened ({error})", "see who owns it, or restore"
+                ) from error
         self._engine = create_engine(f"sqlite:///{self.path}")
         self.writer = Writer(self.path)
 
@@ -217,6 +222,7 @@ class Store:
         The source is held in one read transaction, so it is copied as it was at one instant and the copy need
         not begin again whenever the server writes. Copying happens in a thread of its own.
         """
+        target.touch(mode=0o640)  # it holds secrets and what people wrote
         progress: queue.SimpleQueue[tuple[int, int] | BaseException | None] = queue.SimpleQueue()
 
         def copy_all() -> None:
