@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -41,7 +40,6 @@ def check(config_path: Path, as_json: bool, offline: bool, problems: bool) -> in
     from rialto import log
 
     log.configure("error", "text")
-    logging.disable(logging.WARNING)
     findings = list(_findings(config_path, offline))
     shown = [finding for finding in findings if finding.level or not problems]
     if as_json:
