@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from docs.pages import text_of
+from docs.pages import ROOT, text_of
 from rialto import app
 from rialto.cli.check.certificates import SOON_DAYS
 from rialto.config import PeerTable
@@ -74,3 +74,14 @@ def test_the_addresses_side_by_side_are_the_same_person(xmpp_address: str, sip_a
 
 def test_there_are_addresses_of_every_kind() -> None:
     assert len(ADDRESSES) >= 5
+
+
+SOURCE = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "src").glob("**/*.py"))
+
+
+@pytest.mark.parametrize("page", ["operate/troubleshooting.md", "operate/watching.md"])
+def test_what_is_quoted_from_answers_and_logs_is_what_the_program_says(page: str) -> None:
+    text = text_of(page)
+    events = re.findall(r"`(xmpp\.[a-z-]+)`", text)
+    phrases = re.findall(r"`[2-6]\d\d ([A-Z][A-Za-z ]+)`", text)
+    assert [said for said in events + phrases if f'"{said}"' not in SOURCE] == []
