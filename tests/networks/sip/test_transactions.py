@@ -536,3 +536,18 @@ def test_whatever_happens_each_request_is_told_once_and_nothing_is_left_behind(
     stage.run(100)
     assert stage.layer.server_count == 0
     assert stage.layer.next_timer() is None
+
+
+def test_a_broken_flow_concerns_only_what_was_sent_on_it() -> None:
+    stage = Stage()
+    other = Flow()
+    stage.layer.request(request(branch="z9hG4bKa"), stage.flow, stage.now)
+    stage.layer.request(request(branch="z9hG4bKb"), other, stage.now)
+    stage.arrives(request(branch="z9hG4bKtheirs"))
+    stage.layer.flow_failed(stage.flow, stage.now)
+    (event,) = stage.heard()
+    assert isinstance(event, TransportFailed)
+    assert event.transaction.key[0] == "z9hG4bKa"
+    assert (stage.layer.client_count, stage.layer.server_count) == (1, 1)
+    stage.layer.flow_failed(stage.flow, stage.now)
+    assert stage.heard() == []

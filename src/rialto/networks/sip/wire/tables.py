@@ -151,14 +151,12 @@ INVITE_SERVER: Table = {
         "say 2xx": Step((_send,), _ACCEPTED, retry="", limit="L"),
         "say 3xx-6xx": Step((_send,), _COMPLETED, retry="G", limit="H"),
         "abandoned": Step((_time_out,), _END),
-        "error": Step((_fail,)),
     },
     _COMPLETED: {
         "request": Step((_send,)),
         "G": Step((_again,)),
         "H": Step((_time_out,), _END),
         "ack": Step((), _CONFIRMED, retry="", limit="I"),
-        "error": Step((_fail,)),
     },
     _CONFIRMED: {
         "I": Step((), _END),
@@ -190,7 +188,6 @@ SERVER: Table = {
     _COMPLETED: {
         "request": Step((_send,)),
         "J": Step((), _END),
-        "error": Step((_fail,), _END),
     },
     _END: {},
 }

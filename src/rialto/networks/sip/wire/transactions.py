@@ -64,6 +64,7 @@ class TransactionLayer:
         self._unreliable = Durations(timing, reliable=False)
         self._servers: dict[tuple[Any, ...], ServerTransaction] = {}
         self._clients: dict[tuple[Any, ...], ClientTransaction] = {}
+        self._by_flow: dict[Flow, set[ClientTransaction]] = {}
         self._merging: dict[tuple[Any, ...], ServerTransaction] = {}
         self._lanes: Lanes[Transaction] = Lanes()
         self._events: deque[Event] = deque()
@@ -141,11 +142,13 @@ class TransactionLayer:
         self._step(transaction, trigger, now, response)
 
     def flow_failed(self, flow: Flow, now: float) -> None:
-        """The transport says that nothing more can be sent to, or comes from, this flow."""
-        for transaction in [t for t in self._clients.values() if t.flow is flow]:
+        """The transport says that nothing more can be sent to, or comes from, this flow.
+
+        Only requests of ours feel it. An answer of ours finds another way when it is sent (section 18.2.2),
+        and a stranger's datagrams, answered to a closed port, must not cost a look at every transaction.
+        """
+        for transaction in tuple(self._by_flow.get(flow, ())):
             self._step(transaction, "error", now)
-        for server in [t for t in self._servers.values() if t.flow is flow]:
-            self._step(server, "error", now)
 
     # What the core asks for
 
@@ -167,6 +170,7 @@ class TransactionLayer:
         transaction.owner = owner
         transaction.data = data = request.encode()
         self._clients[key] = transaction
+        self._by_flow.setdefault(flow, set()).add(transaction)
         self._out.append((flow, data))
         if not flow.reliable:
             self._start_retry(transaction, retry, now)
@@ -274,6 +278,7 @@ class TransactionLayer:
                     transaction._limit = self._lanes.start(seconds, now, transaction, limit)
                 else:
                     self._step(transaction, limit, now)
+                    return
         if transaction.state is State.TERMINATED:
             self._forget(transaction)
 
@@ -293,8 +298,12 @@ class TransactionLayer:
                 self._servers.pop(transaction.ack_key, None)
             if transaction.merge_key is not None:
                 self._merging.pop(transaction.merge_key, None)
-        else:
+        elif isinstance(transaction, ClientTransaction):
             self._clients.pop(transaction.key, None)
+            same_flow = self._by_flow[transaction.flow]
+            same_flow.discard(transaction)
+            if not same_flow:
+                del self._by_flow[transaction.flow]
 
     def _index_ack(self, transaction: ServerTransaction, response: Response) -> None:
         """RFC 3261 section 17.2.3: without a usable branch, an ACK is known by the To tag of our response."""
