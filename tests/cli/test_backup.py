@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 from pathlib import Path
@@ -151,3 +152,17 @@ def test_a_lock_is_for_one_and_ends_with_its_holder(tmp_path: Path) -> None:
     first.release()
     with second:
         pass
+
+
+def test_what_root_locks_and_restores_stays_the_servers(
+    stopped: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy, folder = stopped / "copy.db", stopped / "elsewhere"
+    run("backup", copy, "--config", stopped / "rialto.toml")
+    folder.mkdir()
+    given: list[tuple[int, int]] = []
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(os, "chown", lambda _, *owner: given.append(owner))
+    monkeypatch.setattr(os, "fchown", lambda _, *owner: given.append(owner))
+    assert run("restore", copy, "--data-dir", folder).code == 0
+    assert given == [(folder.stat().st_uid, folder.stat().st_gid)] * 2

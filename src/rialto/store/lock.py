@@ -25,6 +25,9 @@ class Lock:
     def take(self) -> None:
         """Raises ConfigError where somebody else has it."""
         file = os.open(self._folder / FILE_NAME, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o640)
+        if os.geteuid() == 0:  # what root makes here, the server's account must be able to open
+            owner = self._folder.stat()
+            os.fchown(file, owner.st_uid, owner.st_gid)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
