@@ -195,7 +195,7 @@ class LiveStream:
     def when_kept(self, answer: Callable[[], None]) -> None:
         """Do this when every message that has come so far is on disk.
 
-        So our answer to a ping says to the peer what its answer says to us: see `rialto.networks.xmpp.channel`.
+        So our answer to a ping tells the peer what its answer tells us: see `channel`.
         """
         if self._kept >= self._taken:
             answer()
