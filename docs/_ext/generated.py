@@ -1,6 +1,6 @@
 """A directive that puts a part of `parts` into a page.
 
-    ```{generated} config server
+    ```{generated} networks
     ```
 
 The first argument names the part; the rest are its arguments.

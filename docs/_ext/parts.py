@@ -21,9 +21,37 @@ from rialto.networks.xmpp import conditions as xmpp
 ROOT = Path(__file__).parents[2]
 
 
-def config(*names: str) -> str:
-    """The keys of one table of the configuration."""
-    described = tables()[names[0]]
+PROTOCOL_NAMES = {"xmpp": "XMPP", "sip": "SIP"}
+
+
+def instance() -> str:
+    """The tables that every configuration has one of."""
+    return "\n\n".join(_keys(name) for name in tables() if not name.startswith(("networks", "peers")))
+
+
+def networks() -> str:
+    """The settings of each network."""
+    return _by_protocol("networks")
+
+
+def peers() -> str:
+    """What every peer has, then what those of each protocol have."""
+    return f"{_keys('peers')}\n\n{_by_protocol('peers')}"
+
+
+def _by_protocol(kind: str) -> str:
+    found = []
+    for name in tables():
+        first, _, rest = name.partition(".")
+        if first == kind and rest:
+            if "." not in rest:
+                found.append(f"### {PROTOCOL_NAMES.get(rest, rest.capitalize())} {kind}")
+            found.append(_keys(name))
+    return "\n\n".join(found)
+
+
+def _keys(name: str) -> str:
+    described = tables()[name]
     rows = [
         (
             f"`{key.name}`",
@@ -148,7 +176,9 @@ def read_standards() -> list[dict[str, Any]]:
 
 
 PARTS: dict[str, Callable[..., str]] = {
-    "config": config,
+    "instance": instance,
+    "networks": networks,
+    "peers": peers,
     "commands": commands,
     "metrics": metric_table,
     "reasons": reason_table,
