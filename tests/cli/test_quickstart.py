@@ -62,6 +62,14 @@ def test_the_next_steps_are_shown_and_kept(tmp_path: Path) -> None:
     assert f"check --config {tmp_path}/rialto.toml" in steps
 
 
+@pytest.mark.parametrize(("link", "domain"), [("s2s", "example.org"), ("component", "sip.example.org")])
+def test_the_first_message_goes_where_the_gateway_itself_may_speak(
+    tmp_path: Path, link: str, domain: str
+) -> None:
+    quickstart(tmp_path, "--xmpp", link)
+    assert f'somebody@{domain} "It works"' in (tmp_path / "NEXT-STEPS.md").read_text()
+
+
 def test_a_component_gets_a_secret_that_only_its_owner_may_read(tmp_path: Path) -> None:
     quickstart(tmp_path, "--xmpp", "component")
     path = tmp_path / "component.secret"

@@ -232,6 +232,8 @@ def next_steps(plan: Plan, secret: str) -> str:
     names = " ".join(f"-d {name}" for name in plan.names)
     lego = " ".join(f"--domains {name}" for name in plan.names)
     folder = plan.folder
+    # The gateway's own name is no component, so an XMPP server would not let it speak there.
+    reached = plan.sip_domain if plan.component else plan.xmpp_domain
     component = (
         f"""
 ## The XMPP server
@@ -280,5 +282,5 @@ ejabberd (`ejabberd.yml`, below `listen:`):
        {plan.command} check --config {folder / "rialto.toml"}
        cp {folder / "rialto.service"} /etc/systemd/system/
        systemctl daemon-reload && systemctl enable --now rialto
-       {plan.command} send --config {folder / "rialto.toml"} --wait 10 somebody@{plan.xmpp_domain} "It works"
+       {plan.command} send --config {folder / "rialto.toml"} --wait 10 somebody@{reached} "It works"
 """
