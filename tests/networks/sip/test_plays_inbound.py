@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from networks.sip.plays import Caller, FakeHub, Stage, message
+from networks.sip.plays import FAST, Caller, FakeHub, Stage, message
 from rialto.core.network import Outcome
 from rialto.model.address import Address
 from rialto.model.errors import Busy, Reason, Refused
@@ -289,7 +289,7 @@ async def test_options_tells_what_we_can() -> None:
 
 
 async def test_a_refused_invite_is_repeated_until_juliets_ack() -> None:
-    async with Stage() as stage:
+    async with Stage(settings=FAST) as stage:
         juliet = await stage.udp()
         invite = message(method="INVITE", content_type="")
         juliet.say(invite)

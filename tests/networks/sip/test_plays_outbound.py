@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from networks.sip.plays import Caller, Person, Records, Stage, message, outgoing
+from networks.sip.plays import FAST, Caller, Person, Records, Stage, message, outgoing
 from rialto.model.address import Address
 from rialto.model.errors import Busy, DeliveryError, Reason, Refused, Unreachable
 from rialto.model.message import Report
@@ -111,7 +111,7 @@ async def test_202_is_no_more_than_sent(server: Server) -> None:
 
 
 async def test_an_unanswered_message_is_repeated_as_it_was_then_may_have_arrived(server: Server) -> None:
-    async with Stage(peer=to(server)) as stage:
+    async with Stage(settings=FAST, peer=to(server)) as stage:
         delivery = stage.deliver(outgoing())
         first = await server.hears()
         assert (await server.hears()).encode() == first.encode()
@@ -125,7 +125,7 @@ async def test_the_same_message_after_a_crash_is_the_same_request(server: Server
     said = []
     for _ in range(2):
         async with Stage(
-            peer=to(server), settings=Settings(listen=("udp:127.0.0.1:0",), t1_s=0.02, advertise="gw.example")
+            peer=to(server), settings=Settings(listen=("udp:127.0.0.1:0",), advertise="gw.example")
         ) as stage:
             stage.deliver(outgoing())
             request = await server.hears()
@@ -273,7 +273,7 @@ async def test_when_the_first_server_says_503_the_second_gets_the_same_message()
 
 async def test_when_the_first_server_is_silent_the_second_is_asked_and_first_from_then_on() -> None:
     first, second = await udp_server(), await udp_server()
-    async with Stage(peer=by_dns(), records=Records(srv(first.port, second.port))) as stage:
+    async with Stage(settings=FAST, peer=by_dns(), records=Records(srv(first.port, second.port))) as stage:
         delivery = stage.deliver(outgoing())
         await second.answers(200)
         assert await delivery.end == "delivered 200 OK"
@@ -523,7 +523,7 @@ async def test_hearing_from_a_server_that_was_down_flushes_what_waits_for_it(ser
 
 
 async def test_a_connection_without_a_sound_is_given_up_with_the_message(tcp: TcpServer) -> None:
-    async with Stage(peer=to(tcp)) as stage:
+    async with Stage(settings=FAST, peer=to(tcp)) as stage:
         delivery = stage.deliver(outgoing())
         first = await tcp.call()
         await first.hears()
@@ -549,7 +549,7 @@ async def test_all_of_it_works_over_ipv6() -> None:
     peer = PeerSettings(
         proxy=f"sip:[::1]:{juliet.port};transport=udp", trust=("address",), addresses=("::1",)
     )
-    async with Stage(peer=peer, settings=Settings(listen=("udp:[::1]:0", "tcp:[::1]:0"), t1_s=0.02)) as stage:
+    async with Stage(peer=peer, settings=Settings(listen=("udp:[::1]:0", "tcp:[::1]:0"))) as stage:
         delivery = stage.deliver(outgoing())
         request = await juliet.answers(200)
         assert (request.top_via.host, request.top_via.port) == ("::1", stage.port("udp"))

@@ -21,7 +21,7 @@ from rialto.networks.sip.wire import Request
 from rialto.networks.sip.wire.digest import Answerer, Secret
 from rialto.networks.sip.wire.stream import StreamMachine
 
-TLS = Settings(listen=("tls:127.0.0.1:0",), t1_s=0.02)
+TLS = Settings(listen=("tls:127.0.0.1:0",))
 
 
 class Authority:
