@@ -58,6 +58,7 @@ class App:
             store=self.store,
             peers=(*config.peers, self.local.peer),
             settings=config.queue,
+            presence=config.presence,
             server_name=config.server.name,
             clock=time.time,
         )

@@ -1,9 +1,9 @@
 """The configuration file: what may stand in it, and what is wrong with what does.
 
-It is TOML. `[server]`, `[dns]`, `[tls]`, `[queue]` and `[log]` are described here; each `[networks.NAME]` by
-the `Settings` of that network, and each `[[peers]]` by the `PeerSettings` of its network besides the keys of
-`PeerTable`. Every field says what it is for (`rialto config describe` prints that), and every mistake is
-reported with the file, the key, what was expected, and the remedy.
+It is TOML. `[server]`, `[dns]`, `[tls]`, `[queue]`, `[presence]` and `[log]` are described here; each
+`[networks.NAME]` by the `Settings` of that network, and each `[[peers]]` by the `PeerSettings` of its network
+besides the keys of `PeerTable`. Every field says what it is for (`rialto config describe` prints that), and
+every mistake is reported with the file, the key, what was expected, and the remedy.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from msgspec.structs import fields
 
 from rialto.core.local import NAME as LOCAL
 from rialto.core.network import Peer
+from rialto.core.presence import PresenceSettings
 from rialto.core.settings import QueueSettings
 from rialto.model.address import canonical_domain
 from rialto.model.errors import AddressError, ConfigError
@@ -117,6 +118,7 @@ class Config(msgspec.Struct, frozen=True):
     dns: DnsTable
     tls: TlsTable
     queue: QueueSettings
+    presence: PresenceSettings
     log: LogTable
     networks: dict[str, NetworkConfig]
     peers: tuple[Peer, ...]
@@ -137,6 +139,7 @@ TABLES: dict[str, type[msgspec.Struct]] = {
     "dns": DnsTable,
     "tls": TlsTable,
     "queue": QueueSettings,
+    "presence": PresenceSettings,
     "log": LogTable,
 }
 
@@ -184,6 +187,7 @@ def parse(data: Mapping[str, Any], path: str = "configuration") -> Config:
         dns=tables["dns"],
         tls=tables["tls"],
         queue=tables["queue"],
+        presence=tables["presence"],
         log=tables["log"],
         networks={
             name: NetworkConfig(

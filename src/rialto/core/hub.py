@@ -36,6 +36,7 @@ from rialto.core.memory import Memory
 from rialto.core.metrics import Metrics
 from rialto.core.network import Inbound, Network, Origin, Peer
 from rialto.core.policy import Facts, decide
+from rialto.core.presence import Presence, PresenceSettings
 from rialto.core.recent import Known
 from rialto.core.register import Register
 from rialto.core.resume import resume
@@ -73,6 +74,7 @@ class Hub:
         server_name: str,
         clock: Callable[[], float],
         metrics: Metrics | None = None,
+        presence: PresenceSettings | None = None,
     ) -> None:
         self.store = store
         self.settings = settings
@@ -106,6 +108,12 @@ class Hub:
             settlement=self._settlement,
             metrics=self.metrics,
             clock=clock,
+        )
+        self.presence = Presence(
+            settings=presence or PresenceSettings(),
+            metrics=self.metrics,
+            clock=clock,
+            candidates=self._candidates,
         )
         self._queue: Queue | None = None
 
@@ -151,15 +159,26 @@ class Hub:
             self._queue.put(item)
         if resumed:
             _log.info("taken up again", messages=len(resumed))
+        self.presence.start(
+            self.networks,
+            self.store.watches(),
+            submit=self.store.writer.submit,
+            call_soon=loop.call_soon,
+            call_later=loop.call_later,
+            monotonic=loop.time,
+            random=random.random,
+        )
 
     def go(self) -> None:
         """The networks are up: begin to deliver."""
         self.queue.release()
+        self.presence.go()
 
     async def stop(self, grace_s: float) -> None:
         """Put nothing more on the wire, wait for the answers that are due, write everything down."""
         if self._queue is None:
             return  # it never came so far
+        self.presence.stop()
         quiet = asyncio.Event()
         self._queue.hold(quiet.set)
         with contextlib.suppress(TimeoutError):
@@ -248,6 +267,7 @@ class Hub:
     def reachable(self, destination: str, network: str) -> None:
         """A link to that destination came up: what waits for it may go at once."""
         self.queue.reachable(destination, network)
+        self.presence.reachable(destination, network)
 
     def peer_for(self, network: str, domain: str) -> Peer | None:
         """The peer of this network that speaks for a remote domain."""
@@ -313,8 +333,12 @@ class Hub:
         self.metrics.gauges["queue_messages"].set(self.queue.count)
         self.metrics.gauges["queue_bytes"].set(self.queue.size_bytes)
         self.metrics.gauges["commit_backlog"].set(self.store.writer.backlog)
+        self.presence.gauge()
 
     # -- taking on -------------------------------------------------------------------------------------
+
+    def _candidates(self, domain: str, network: str) -> tuple[Peer, ...]:
+        return self._routes.candidates(domain, network)
 
     def _ways(self, domain: str, origin: Origin) -> tuple[tuple[Peer, ...], bool]:
         """The peers through which a message may go on; and whether all would send it back whence it came."""

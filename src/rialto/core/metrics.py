@@ -22,6 +22,14 @@ COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "bad_input": ("Input that broke a protocol's rules.", ("network", "condition")),
     "unproven": ("Links or requests refused because nobody could be proven behind them.", ("network", "why")),
     "answered": ("Requests that a network answered itself (disco, ping, OPTIONS).", ("network", "what")),
+    "presence_asks": ("Presence authorizations that watchers asked for.", ("peer",)),
+    "presence_refused": ("Of those, refused by a rule of ours before anything was kept.", ("peer", "reason")),
+    "presence_decided": ("Decisions of those who are watched.", ("peer", "decision")),
+    "presence_shown": ("Presence documents that came in.", ("peer",)),
+    "presence_told": ("News of presence that watchers were told.", ("peer",)),
+    "presence_said": ("What the far side of a watch was asked for.", ("peer", "verb")),
+    "presence_failed": ("Failures that will be repeated, towards either side.", ("peer", "reason")),
+    "presence_audits": ("Comparisons of what is known with what is so.", ("peer", "outcome")),
     "store_errors": ("Units that could not be written.", ()),
 }
 """Counter name -> help and labels; exported as `rialto_<name>_total`."""
@@ -30,6 +38,9 @@ GAUGES: dict[str, str] = {
     "queue_messages": "Messages waiting or under way.",
     "queue_bytes": "Their content's size.",
     "commit_backlog": "Units waiting for the next commit.",
+    "presence_pairs": "Pairs of watcher and watched.",
+    "presence_failing": "Of those, whose far side does not answer.",
+    "presence_waiting": "Questions about people that wait for their turn.",
 }
 
 

@@ -20,7 +20,7 @@ from sqlalchemy import (
     text,
 )
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 COMPAT_VERSION = 1
 
 metadata = MetaData()
@@ -94,4 +94,30 @@ memory = Table(
     Column("at", REAL, nullable=False),
     sqlite_strict=True,
     sqlite_with_rowid=False,
+)
+
+watch = Table(
+    "watch",
+    metadata,
+    Column("watcher_local", Text, primary_key=True),
+    Column("watcher_domain", Text, primary_key=True),
+    Column("presentity_local", Text, primary_key=True),
+    Column("presentity_domain", Text, primary_key=True),
+    Column("watcher_peer", Text, nullable=False, comment="by which peer the watcher was last heard"),
+    Column("presentity_peer", Text, nullable=False),
+    Column("state", Text, nullable=False, comment="the authorization: none, pending, granted, refused"),
+    Column("reason", Text, nullable=False, comment="stable code of a refusal; empty otherwise"),
+    Column("text", Text, nullable=False, comment="why it was refused, or what fails"),
+    Column("note", Text, nullable=False, comment="what the watcher said when it asked"),
+    Column("changed_at", REAL, nullable=False, comment="when the authorization last changed"),
+    Column("listening", Integer, nullable=False, comment="1: the watcher has a notification session"),
+    Column("until", REAL, comment="when that ends; NULL where it has no end of its own"),
+    Column("owed", Text, nullable=False, comment="what the far side has not answered; empty for nothing"),
+    Column("document", BLOB, comment="what is known; NULL for nothing"),
+    Column("told_state", Text, nullable=False, comment="what the watcher was told last"),
+    Column("told", BLOB, comment="what it was shown last; empty: the same as document; NULL: nothing"),
+    Column("watcher_data", BLOB, comment="what the watcher's network keeps"),
+    Column("presentity_data", BLOB, comment="what the presentity's network keeps"),
+    Column("history", Text, nullable=False, comment="the last events, one JSON array a line"),
+    sqlite_strict=True,
 )

@@ -19,7 +19,7 @@ import msgspec
 from sqlalchemy import Connection, Select, create_engine, literal_column, select
 
 from rialto.model.errors import ConfigError
-from rialto.store.schema import COMPAT_VERSION, SCHEMA_VERSION, message, meta
+from rialto.store.schema import COMPAT_VERSION, SCHEMA_VERSION, message, meta, watch
 from rialto.store.writer import Writer
 
 FILE_NAME = "rialto.db"
@@ -50,7 +50,33 @@ class Row(msgspec.Struct, frozen=True):
     trail: str
 
 
+class WatchRow(msgspec.Struct, frozen=True, gc=False):
+    """One pair of watcher and presentity as the store has it; the columns are explained in `schema`."""
+
+    watcher_local: str
+    watcher_domain: str
+    presentity_local: str
+    presentity_domain: str
+    watcher_peer: str
+    presentity_peer: str
+    state: str
+    reason: str
+    text: str
+    note: str
+    changed_at: float
+    listening: int
+    until: float | None
+    owed: str
+    document: bytes | None
+    told_state: str
+    told: bytes | None
+    watcher_data: bytes | None
+    presentity_data: bytes | None
+    history: str
+
+
 _COLUMNS = [message.c[name] for name in Row.__struct_fields__]
+_WATCH_COLUMNS = [watch.c[name] for name in WatchRow.__struct_fields__]
 
 
 class Store:
@@ -199,6 +225,25 @@ class Store:
         )
         with self._reading() as connection:
             return {row[0]: row[1] for row in connection.execute(query)}
+
+    def watches(self) -> Iterator[WatchRow]:
+        """Every pair, without its history."""
+        query = select(*_WATCH_COLUMNS[:-1], literal_column("''"))
+        with self._reading() as connection:
+            for row in connection.execution_options(yield_per=1000).execute(query):
+                yield WatchRow(*tuple(row))
+
+    def watch(self, watcher: tuple[str, str], presentity: tuple[str, str]) -> WatchRow | None:
+        """One pair, each as (local part, domain); None where there is none."""
+        query = select(*_WATCH_COLUMNS).where(
+            watch.c.watcher_local == watcher[0],
+            watch.c.watcher_domain == watcher[1],
+            watch.c.presentity_local == presentity[0],
+            watch.c.presentity_domain == presentity[1],
+        )
+        with self._reading() as connection:
+            row = connection.execute(query).first()
+        return WatchRow(*tuple(row)) if row is not None else None
 
     def versions(self) -> dict[str, str]:
         """The schema's version and compat version, as recorded."""

@@ -12,8 +12,9 @@ from typing import Any
 
 from sqlalchemy import ClauseElement, bindparam, func, literal_column, text, update
 from sqlalchemy.dialects import sqlite
+from sqlalchemy.dialects.sqlite import insert
 
-from rialto.store.schema import memory, message, usage
+from rialto.store.schema import memory, message, usage, watch
 
 Parameters = tuple[Any, ...]
 Unit = list[tuple[int, Parameters]]
@@ -41,9 +42,25 @@ USAGE_COLUMNS = (
     "outcome", "size_bytes", "parts",
 )  # fmt: skip
 MEMORY_COLUMNS = ("network", "key", "value", "at")
+WATCH_KEY = ("watcher_local", "watcher_domain", "presentity_local", "presentity_domain")
+WATCH_COLUMNS = tuple(column.name for column in watch.columns)
+HISTORY_CHARACTERS = 3000
+"""What is kept of a pair's history; its first line may be cut."""
 
 _more_trail = message.c.trail + bindparam("more")
 _this_one = message.c.id == bindparam("which")
+
+_write_watch = insert(watch)
+_new = _write_watch.excluded
+_write_watch = _write_watch.on_conflict_do_update(
+    index_elements=WATCH_KEY,
+    set_={
+        **{name: _new[name] for name in WATCH_COLUMNS if name not in WATCH_KEY},
+        "watcher_data": func.coalesce(_new.watcher_data, watch.c.watcher_data),
+        "presentity_data": func.coalesce(_new.presentity_data, watch.c.presentity_data),
+        "history": func.substr(watch.c.history + _new.history, literal_column(f"-{HISTORY_CHARACTERS}")),
+    },
+)
 
 STATEMENTS: tuple[str, ...] = (
     _compiled(message.insert(), MESSAGE_COLUMNS),
@@ -80,5 +97,10 @@ STATEMENTS: tuple[str, ...] = (
         ),
         ("before",),
     ),
+    # NULL leaves what a network keeps as it is.
+    _compiled(_write_watch, WATCH_COLUMNS),
+    _compiled(watch.delete().where(*(watch.c[name] == bindparam(name) for name in WATCH_KEY)), WATCH_KEY),
 )
-INSERT_MESSAGE, NOTE, SETTLE, INSERT_USAGE, REMEMBER, FORGET = range(len(STATEMENTS))
+(
+    INSERT_MESSAGE, NOTE, SETTLE, INSERT_USAGE, REMEMBER, FORGET, WRITE_WATCH, REMOVE_WATCH,
+) = range(len(STATEMENTS))  # fmt: skip
