@@ -322,6 +322,12 @@ async def test_a_gateway_of_which_all_peers_were_told_need_not_be_in_the_dns(tmp
     )
 
 
+async def test_a_domain_whose_own_address_is_ours_needs_no_records(tmp_path: Path) -> None:
+    records = {name: value for name, value in RECORDS.items() if not name.endswith(f"tcp.{SIP_PEOPLE}")}
+    found = await look(tmp_path, records, ADDRESSES | {SIP_PEOPLE: ["192.0.2.1"]})
+    assert only(found, f"xmpp: {SIP_PEOPLE}").level is Level.OK
+
+
 async def test_a_record_that_leads_elsewhere_is_an_error(tmp_path: Path) -> None:
     records = RECORDS | {f"_xmpp-server._tcp.{SIP_PEOPLE}": [SrvRecord(5, 0, 5269, "xmpp.example.org")]}
     finding = only(await look(tmp_path, records), f"xmpp: {SIP_PEOPLE}")

@@ -22,6 +22,8 @@ RECORDS = {
     "sip": (("_sips._tcp", "tls"), ("_sip._tcp", "tcp"), ("_sip._udp", "udp")),
 }
 """For each protocol, under which names the world looks for which kind of server."""
+WITHOUT_RECORDS = {"xmpp": {("tcp", 5269)}, "sip": {("udp", 5060), ("tcp", 5060)}}
+"""And where, at the addresses of the domain itself, if it finds none (RFC 6120 section 3.2.2, RFC 3263)."""
 
 
 async def names(config: Config, resolver: Resolver) -> list[Finding]:
@@ -109,6 +111,8 @@ async def _ours(
             found.append(ok("dns", about, f"{name} leads to us"))
     if found:
         return found
+    if ports & WITHOUT_RECORDS[network.protocol] and ours & await _addresses(resolver, domain):
+        return [ok("dns", about, "no SRV records, but its own address is ours")]
     name, transport = next((one for one in services if _port(ports, one[1])), services[0])
     remedy = f"publish: {name}. 3600 IN SRV 5 0 {_port(ports, transport)} {host}."
     if _is_told(network):
