@@ -16,22 +16,47 @@ def documented(page: str, *, having: str) -> list[str]:
     return [f"\n[[peers]]\n{table}" for table in example.split("[[peers]]\n")[1:]]
 
 
-@pytest.mark.parametrize("mode", ["dialback", "component"])
-async def test_messages_cross_both_ways(mode, prosody, kamailio, gateway, log_in, sipp, tmp_path):
-    xmpp, sip = documented("start.md", having="[[peers]]")
-    if mode == "component":
-        secret = tmp_path / "component.secret"
-        secret.write_text(addresses.COMPONENT_SECRET)
-        [xmpp] = documented("operate/peers.md", having='link = "component"')
-        xmpp = xmpp.replace("/etc/rialto/component.secret", str(secret))
-    prosody("xa.example", mode)
+@pytest.fixture
+async def cross(log_in, sipp):
+    """Send one message each way, and see both arrive."""
+
+    async def both_ways() -> None:
+        alice = await log_in("alice@xa.example")
+        await sipp.register("bob", 6080)
+        listener = sipp.listen("bob", 6080)
+        alice.say("bob@sip.example", "as documented ☾")
+        assert await listener.hears(1, 30) == ["as documented ☾"]
+        [sent] = await sipp.send("bob", "alice@xa.example", ["so it is"], 6090)
+        assert sent.status == 200
+        assert await alice.hears(1, 30, sender="bob@sip.example") == ["so it is"]
+
+    return both_ways
+
+
+async def test_messages_cross_as_on_the_first_page(prosody, kamailio, gateway, cross):
+    prosody("xa.example", "dialback")
     kamailio("tcp")
+    gateway(*documented("start.md", having="[[peers]]"))
+    await cross()
+
+
+async def test_messages_cross_through_a_component(prosody, kamailio, gateway, cross, tmp_path):
+    secret = tmp_path / "component.secret"
+    secret.write_text(addresses.COMPONENT_SECRET)
+    [xmpp] = documented("operate/peers.md", having='link = "component"')
+    _, sip = documented("start.md", having="[[peers]]")
+    prosody("xa.example", "component")
+    kamailio("tcp")
+    gateway(xmpp.replace("/etc/rialto/component.secret", str(secret)), sip)
+    await cross()
+
+
+async def test_messages_cross_with_certificates_on_both_sides(prosody, kamailio, gateway, cross):
+    [xmpp] = documented("operate/peers.md", having='authentication = ["external"]')
+    [sip] = documented("operate/peers.md", having='trust = ["tls"]')
+    prosody("xa.example", "external")
+    proxy = kamailio("tls")
     gateway(xmpp, sip)
-    alice = await log_in("alice@xa.example")
-    await sipp.register("bob", 6080)
-    listener = sipp.listen("bob", 6080)
-    alice.say("bob@sip.example", "as documented ☾")
-    assert await listener.hears(1, 30) == ["as documented ☾"]
-    [sent] = await sipp.send("bob", "alice@xa.example", ["so it is"], 6090)
-    assert sent.status == 200
-    assert await alice.hears(1, 30, sender="bob@sip.example") == ["so it is"]
+    await cross()
+    ways = {request.split()[0] for request in proxy.requests("MESSAGE") if addresses.GATEWAY in request}
+    assert ways == {"tls"}
