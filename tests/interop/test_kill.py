@@ -103,7 +103,6 @@ async def test_no_xmpp_message_is_lost_by_kills(
     ids = [message["call-id"] for listener in listeners.values() for message in listener.received()]
     report(capsys, record_property, "XMPP to SIP", len(set(heard())), ids, heard())
     assert len(set(heard())) > 500, "there was load"
-    assert len(alice.errors()) < len(said) / 2, "most of it was taken"
 
 
 def ids_of(client: XmppClient) -> list[str]:
