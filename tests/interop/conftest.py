@@ -134,8 +134,11 @@ def kamailio(
     """Make and start the proxy of sip.example: `kamailio(to_gateway="udp" | "tcp" | "tls")`."""
     made: list[Kamailio] = []
 
-    def make(to_gateway: Transport = "udp", **settings: Any) -> Kamailio:
-        server = Kamailio(tmp_path, sip_certificate, authority.ca_file, to_gateway, **settings)
+    def make(
+        to_gateway: Transport = "udp", certificate: Certificate | None = None, **settings: Any
+    ) -> Kamailio:
+        shown = certificate or sip_certificate
+        server = Kamailio(tmp_path, shown, authority.ca_file, to_gateway, **settings)
         made.append(server)
         server.start()
         return server

@@ -137,3 +137,26 @@ async def test_two_from_headers_are_refused(prosody, kamailio, gateway, log_in, 
     answer = await stranger.ask(request)
     assert answer.status == 400
     assert alice.texts() == []
+
+
+@pytest.mark.parametrize("bad", ["expired", "wrong name", "self-signed"])
+async def test_a_sip_proxy_with_a_bad_certificate_is_neither_believed_nor_used(
+    bad, authority, prosody, kamailio, gateway, sipp, log_in
+):
+    certificate, reason = {
+        "expired": (authority.issue("sip.example", is_expired=True, file_name="expired"), "expired"),
+        "wrong name": (authority.issue("wrong.example"), "wrong.example"),
+        "self-signed": (authority.self_signed("sip.example"), "self-signed"),
+    }[bad]
+    prosody("xa.example", "external")
+    kamailio("tls", certificate)
+    one = gateway(xmpp_peer("xa.example", "external"), sip_peer("tls", trust=["tls"]))
+    alice = await log_in("alice@xa.example")
+    await sipp.register("bob", 6080)
+    listener = sipp.listen("bob", 6080)
+    [sent] = await sipp.send("bob", "alice@xa.example", ["believe me"], 6090)
+    assert sent.status == 403
+    alice.say("bob@sip.example", "for bob alone")
+    await eventually(lambda: one.says("sip.example", reason), f"the log says {reason!r}")
+    assert alice.texts() == []
+    assert listener.texts() == []
