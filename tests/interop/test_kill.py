@@ -6,6 +6,7 @@ delivered nor returned is lost.
 """
 
 import asyncio
+import os
 import random
 from collections import Counter
 
@@ -17,6 +18,7 @@ from interop.peers.xmpp_client import XmppClient, eventually
 
 KILLS = 20
 SENDERS = 10
+SEED = int(os.environ.get("RIALTO_KILL_SEED", "1"))
 
 
 async def kill_again_and_again(gateway: Gateway, chance: random.Random) -> None:
@@ -43,7 +45,7 @@ async def test_no_acknowledged_sip_message_is_lost_by_kills(
     }
     for sender in senders.values():
         sender.start()
-    await kill_again_and_again(one, random.Random(1))
+    await kill_again_and_again(one, random.Random(SEED))
     for sender in senders.values():
         sender.program.stop()
     acknowledged = {
@@ -88,7 +90,7 @@ async def test_no_xmpp_message_is_lost_by_kills(
             await asyncio.sleep(0.05)
 
     talking = asyncio.create_task(talk())
-    await kill_again_and_again(one, random.Random(2))
+    await kill_again_and_again(one, random.Random(SEED + 1))
     await asyncio.sleep(1)
     talking.cancel()
 
