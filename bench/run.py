@@ -23,7 +23,7 @@ from rich.progress import Progress
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from bench.report import machine, summary, table
+from bench.report import figures, table
 from bench.systems import BENCH, BUILD, PEOPLE, SYSTEMS, Case, System, folder_for, free_ports, pinned, stop
 
 READY_WITHIN_S = 25.0
@@ -200,7 +200,7 @@ def main(
                     log_to = (
                         keep_logs / f"{system.name} {case.name}.log".replace("/", "_") if keep_logs else None
                     )
-                    figures = one_run(
+                    run = one_run(
                         system,
                         case,
                         seconds=seconds,
@@ -210,42 +210,19 @@ def main(
                         data_dir=data_dir,
                         log_to=log_to,
                     )
-                    results[case][system.name].append(figures)
-                    if "error" in figures:
+                    results[case][system.name].append(run)
+                    if "error" in run:
                         console.print(
-                            f"{case.name}: {system.name}: {figures['error']}", style="red", markup=False
+                            f"{case.name}: {system.name}: {run['error']}", style="red", markup=False
                         )
                     progress.advance(bar)
-    about = machine()
-    title = f"medians of {repetitions}; {about['cpu']}, {about['cores']} cores, Python {about['python']}"
-    console.print(table(results, base, title))
+    settings = {"repetitions": repetitions, "seconds": seconds, "messages": messages, "people": people}
+    found = figures(results, settings)
+    console.print(table(found, base))
     for system in systems:
         console.print(f"{system.name}: {system.about}", highlight=False)
     if json_file is not None:
-        json_file.write_text(
-            json.dumps(
-                {
-                    "machine": about,
-                    "settings": {
-                        "repetitions": repetitions,
-                        "seconds": seconds,
-                        "messages": messages,
-                        "people": people,
-                    },
-                    "cases": [
-                        {
-                            "case": case.name,
-                            "systems": {
-                                name: {"median": summary(runs), "runs": runs} for name, runs in found.items()
-                            },
-                        }
-                        for case, found in results.items()
-                    ],
-                },
-                indent=1,
-            )
-            + "\n"
-        )
+        json_file.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

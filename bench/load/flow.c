@@ -15,6 +15,7 @@ enum { DELIVERED = 1, ANSWERED = 2, DONE = 4 };
 struct flow flow;
 static uint64_t sent_ns[RING];
 static uint8_t flags[RING], resends[RING];
+static uint32_t copies[RING];
 
 void flow_open(void) {
     flow.next = flow.tail = 1;
@@ -61,14 +62,17 @@ static void record(uint32_t *into, uint64_t *count, uint64_t number, uint64_t no
     into[(*count)++] = tenths > UINT32_MAX ? UINT32_MAX : (uint32_t)tenths;
 }
 
-void flow_delivered(int64_t number, uint64_t now) {
+void flow_delivered(int64_t number, uint32_t copy, uint64_t now) {
     if (!known(number)) return;
     uint8_t *flag = &flags[SLOT(number)];
     if (*flag & DELIVERED) {
-        flow.duplicates++;
+        // The same transaction again is a retransmission, which every phone absorbs (RFC 3261 section 17.2.2).
+        if (copy && copies[SLOT(number)] == copy) flow.repeats++;
+        else flow.duplicates++;
         return;
     }
     *flag |= DELIVERED;
+    copies[SLOT(number)] = copy;
     flow.delivered++;
     record(flow.delivery_us_x10, &flow.deliveries, number, now);
     if (!(*flag & DONE) && (!flow.needs_answer || *flag & ANSWERED)) finish(number);

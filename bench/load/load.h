@@ -46,7 +46,7 @@ struct template {           // a ready datagram or stanza; only the digits after
 };
 
 struct flow {
-    uint64_t next, tail, completed, sent, delivered, answered, refused, duplicates, late, retransmitted, strays;
+    uint64_t next, tail, completed, sent, delivered, answered, refused, duplicates, late, retransmitted, repeats, strays;
     struct template *templates;
     bool needs_answer;
     uint32_t *delivery_us_x10, *answer_us_x10;
@@ -58,7 +58,8 @@ extern struct flow flow;
 void flow_open(void);
 uint64_t flow_outstanding(void);
 struct template *flow_next(uint64_t due_ns);   // numbers a template and counts it as sent
-void flow_delivered(int64_t number, uint64_t now);
+// `copy` tells one request from another that carries the same message; 0 where nothing may come again.
+void flow_delivered(int64_t number, uint32_t copy, uint64_t now);
 void flow_answered(int64_t number, uint64_t now);
 void flow_refused(int64_t number);
 void flow_expire(uint64_t now, void (*resend)(struct template *));

@@ -212,8 +212,8 @@ int main(int argc, char **argv) {
     print_latencies("answer_us", flow.answer_us_x10, flow.answers);
     uint64_t gone = flow.delivered + flow.refused;
     printf(", \"sent\": %lu, \"delivered\": %lu, \"answered\": %lu, \"refused\": %lu, \"lost\": %lu, \"duplicates\": %lu, \"late\": %lu, "
-           "\"retransmitted\": %lu, \"strays\": %lu, \"pings\": %lu, \"closed\": %d}\n",
+           "\"retransmitted\": %lu, \"repeats\": %lu, \"strays\": %lu, \"pings\": %lu, \"closed\": %d}\n",
            flow.sent, flow.delivered, flow.answered, flow.refused, flow.sent > gone ? flow.sent - gone : 0, flow.duplicates, flow.late,
-           flow.retransmitted, flow.strays, xmpp_pings, wire_closed);
+           flow.retransmitted, flow.repeats, flow.strays, xmpp_pings, wire_closed);
     return 0;
 }

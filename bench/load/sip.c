@@ -69,6 +69,15 @@ static int ok(const char *request, int length, char *out, size_t room) {
     return (int)(at - out) + sprintf(at, "Content-Length: 0\r\n\r\n");
 }
 
+// A number for the branch of the top Via: equal in the retransmissions of one request.
+static uint32_t branch(const char *request, int length) {
+    const char *at = memmem(request, (size_t)length, ";branch=", 8);
+    uint32_t hash = 2166136261u;
+    for (at = at ? at + 8 : request + length; at < request + length && !strchr(";, \r\n", *at); at++)
+        hash = (hash ^ (uint8_t)*at) * 16777619u;
+    return hash | 1;
+}
+
 void sip_message(struct connection *from, char *bytes, int length, const struct sockaddr_in *address, uint64_t now) {
     if (length > 12 && !memcmp(bytes, "SIP/2.0 ", 8)) {
         if (bytes[8] == '1') return;
@@ -88,7 +97,7 @@ void sip_message(struct connection *from, char *bytes, int length, const struct 
     else wire_put(from, answer, (size_t)size);
     char *body = memmem(bytes, (size_t)length, "\r\n\r\n", 4);
     if (length > 8 && !memcmp(bytes, "MESSAGE ", 8) && body)
-        flow_delivered(flow_number(body, (size_t)(bytes + length - body)), now);
+        flow_delivered(flow_number(body, (size_t)(bytes + length - body)), branch(bytes, length), now);
 }
 
 size_t sip_stream(struct connection *from, uint64_t now) {

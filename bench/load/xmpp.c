@@ -77,7 +77,7 @@ static void take_message(const char *stanza, const char *tag_end, const char *en
         return;
     }
     const char *body = memmem(tag_end, (size_t)(end - tag_end), "<body", 5);
-    if (body) flow_delivered(flow_number(body, (size_t)(end - body)), now);
+    if (body) flow_delivered(flow_number(body, (size_t)(end - body)), 0, now);
 }
 
 static const char *close_tag(const char *name) {
