@@ -23,6 +23,7 @@ from rialto.core.network import Outcome
 from rialto.model.address import Address
 from rialto.model.errors import ConfigError, DeliveryError, RialtoError
 from rialto.model.message import Kind, Message
+from rialto.model.presence import Pair
 
 if TYPE_CHECKING:
     from rialto.app import App
@@ -53,6 +54,7 @@ class Control:
             "send": self._send,
             "retry": self._retry,
             "drop": self._drop,
+            "why": self._why,
             "reload": self._reload,
         }
 
@@ -187,6 +189,15 @@ class Control:
     async def _drop(self, request: Answer) -> Answer:
         why = str(request.get("why", "dropped by the operator"))
         return {"dropped": await self._app.hub.drop(str(request["id"]), why)}
+
+    async def _why(self, request: Answer) -> Answer:
+        from rialto.core.presence import why  # slow to import, and this file is every command's
+
+        pair = Pair(
+            Address.parse(str(request["watcher"])).bare, Address.parse(str(request["presentity"])).bare
+        )
+        row = await asyncio.to_thread(self._app.store.watch, *why.key(pair))
+        return why.account(pair, self._app.hub.presence.find(pair), row)
 
     async def _reload(self, request: Answer) -> Answer:
         await self._app.reload()

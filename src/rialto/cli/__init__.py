@@ -23,6 +23,7 @@ COMMANDS = {
     "check": "rialto.cli.check:check",
     "send": "rialto.cli.send:send",
     "trail": "rialto.cli.trail:trail",
+    "why": "rialto.cli.why:why",
     "peers": "rialto.cli.peers:peers",
     "queue": "rialto.cli.queue:queue",
     "config": "rialto.cli.config:config",

@@ -3,13 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
 
 from rialto.core.network import Verb
+from rialto.core.presence import history, records
 from rialto.core.presence.watch import Watch
-from rialto.model.presence import Document, Grant, Show
+from rialto.model.presence import Document, Grant, Pair, Show
+from rialto.store.store import WatchRow
 
 Clock = Callable[[float], str]
 """How a time is written."""
+
+
+def key(pair: Pair) -> tuple[tuple[str, str], tuple[str, str]]:
+    """What the store calls the pair."""
+    return (pair.watcher.local, pair.watcher.domain), (pair.presentity.local, pair.presentity.domain)
+
+
+def account(pair: Pair, watch: Watch | None, row: WatchRow | None) -> dict[str, Any]:
+    """What is known of a pair, for people and programs: from memory, from disk, or from both."""
+    if watch is None and row is not None:
+        watch = next((found for found, _, _ in records.read([row])), None)
+    if watch is None:
+        return {"known": False, "sentence": nobody(pair.watcher, pair.presentity), "history": []}
+    entries = [*history.decode(row.history if row is not None else ""), *(watch.entries or ())]
+    return {
+        "known": True,
+        "sentence": explain(watch, _local),
+        "grant": watch.grant.value,
+        "since": watch.changed_at,
+        "listening": watch.listening,
+        "history": [{"at": at, "what": what, "text": text} for at, what, text in entries],
+    }
+
+
+def _local(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
 def explain(watch: Watch, written: Clock) -> str:

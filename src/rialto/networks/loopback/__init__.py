@@ -7,6 +7,9 @@
 | `refuse@` | refuses every message |
 | `slow@` | takes every message after `slow_s` |
 
+All of them can be watched but `refuse@`: `echo@` is online, `busy@` does not want to be disturbed, `slow@` is
+away and comes and goes every `slow_s`.
+
 A new protocol begins as a copy of this folder: `settings` says what can be configured, `network` is what
 the hub talks to, and this file is what the configuration finds.
 """

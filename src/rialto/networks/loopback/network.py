@@ -8,9 +8,21 @@ from collections.abc import Callable
 import structlog
 
 from rialto.core.hub import Hub
-from rialto.core.network import Context, Delivery, LinkState, Network, Origin, Outcome, Peer
+from rialto.core.network import (
+    Context,
+    Delivery,
+    LinkState,
+    Network,
+    Origin,
+    Outcome,
+    PairView,
+    Peer,
+    Side,
+    Verb,
+)
 from rialto.model.errors import Busy, DeliveryError, Reason, Refused
 from rialto.model.message import Message, Report
+from rialto.networks.loopback.presence import People
 from rialto.networks.loopback.settings import Settings
 
 BUSY_S = 1.0
@@ -21,12 +33,15 @@ _log = structlog.get_logger(__name__)
 class LoopbackNetwork:
     """See the folder's docstring."""
 
+    pushes = False
+
     def __init__(self, settings: Settings, context: Context) -> None:
         self.name = context.name
         self._settings = settings
         self._clock = context.clock
         self._peers = context.peers
         self._hub: Hub | None = None
+        self._presence = People(context.clock, settings.slow_s)
         self._timers: set[asyncio.TimerHandle] = set()
         self._people: dict[str, Callable[[Delivery, Message], None]] = {
             "echo": self._echo,
@@ -44,6 +59,7 @@ class LoopbackNetwork:
         for timer in self._timers:
             timer.cancel()
         self._timers.clear()
+        self._presence.stop()
 
     async def reload(self, network: Network) -> None:
         """See `Network`."""
@@ -69,6 +85,17 @@ class LoopbackNetwork:
             delivery.failed(Refused(Reason.NOT_FOUND, f"there is no {content.recipient.bare}"))
         else:
             person(delivery, content)
+
+    def resume(self, view: PairView, side: Side) -> None:
+        """See `PresenceNetwork`: nobody here needs to be reminded."""
+
+    def watch(self, view: PairView, verb: Verb) -> None:
+        """See `PresenceNetwork`."""
+        if self._hub is not None:
+            self._presence.watch(self._hub.presence, view, verb)
+
+    def tell(self, view: PairView) -> None:
+        """See `PresenceNetwork`: nobody here watches."""
 
     def links(self) -> list[LinkState]:
         """See `Network`."""

@@ -13,7 +13,7 @@ from rialto.core.network import Features
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[networks.loopback]`."""
 
-    slow_s: Annotated[float, Meta(ge=0, description="How long `slow@` takes.")] = 2.0
+    slow_s: Annotated[float, Meta(ge=0, description="How long `slow@` takes, and stays.")] = 2.0
 
 
 class PeerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
