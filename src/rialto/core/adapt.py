@@ -7,11 +7,13 @@ order, and the fidelity: a sentence for each thing that did not get through as i
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 
 import regex
 from msgspec.structs import replace
 
 from rialto.core.network import Features
+from rialto.model.address import Address
 from rialto.model.errors import Reason, Refused
 from rialto.model.message import Message
 
@@ -19,7 +21,9 @@ MAX_PARTS = 40
 """More than that is a document, not a message."""
 
 _GRAPHEME = regex.compile(r"\X")
-_ROOM_FOR_HEADERS_BYTES = 500
+_ESCAPED_NOWHERE = regex.compile(r"[A-Za-z0-9._-]*")
+_ESCAPED_IN_XML = "&<>\"'"
+_ROOM_FOR_HEADERS_BYTES = 800
 
 
 def adapt(
@@ -60,33 +64,37 @@ def adapt(
 
 
 def _surely_fits(message: Message, max_bytes: int) -> bool:
-    """A cheap bound, so that a short message need not be written twice to be measured.
+    """A cheap bound, so that a message of usual length need not be written twice to be measured.
 
     Each person may be written three times (SIP: From, Contact and an asserted identity; To and the request's
-    URI), percent-encoded; XML escapes a character as up to six.
+    URI).
     """
-    sender, recipient = message.sender, message.recipient
-    people = sum(
-        _widest(part)
-        for part in (
-            sender.local,
-            sender.domain,
-            sender.instance,
-            recipient.local,
-            recipient.domain,
-            recipient.instance,
-        )
-    )
-    texts = (
-        6 * (len(message.text) + len(message.subject)) + 12 * len(message.thread) + 3 * len(message.language)
-    )
-    hops = 66 * len(message.hops)
-    return texts + 3 * people + hops + _ROOM_FOR_HEADERS_BYTES <= max_bytes and not message.translations
+    if message.translations:
+        return False
+    people = _widest_address(message.sender) + _widest_address(message.recipient)
+    texts = _longest(message.text) + _longest(message.subject) + _widest(message.thread)
+    others = 66 * len(message.hops) + 3 * len(message.language)
+    return texts + 3 * people + others + _ROOM_FOR_HEADERS_BYTES <= max_bytes
+
+
+@lru_cache(maxsize=8192)
+def _widest_address(address: Address) -> int:
+    domain = len(address.domain) if address.domain.isascii() else 12 * len(address.domain)
+    return _widest(address.local) + domain + _widest(address.instance)
 
 
 def _widest(part: str) -> int:
-    """The most bytes that a part of an address takes in any protocol's escaping."""
-    return len(part) if part.isascii() and part.isalnum() else 12 * len(part)
+    """The most bytes that a name takes in any protocol's escaping: percent, XML's and XEP-0106's together."""
+    if not part:
+        return 0
+    return len(part) if _ESCAPED_NOWHERE.fullmatch(part) else 12 * len(part)
+
+
+def _longest(text: str) -> int:
+    """The most bytes that a text takes: XML escapes five characters, SIP writes a line's end as two."""
+    if not text.replace("\n", "").isprintable():
+        return 6 * len(text)
+    return len(text.encode()) + text.count("\n") + 5 * sum([text.count(mark) for mark in _ESCAPED_IN_XML])
 
 
 def split(message: Message, max_bytes: int, measure: Callable[[Message], int]) -> tuple[Message, ...]:
