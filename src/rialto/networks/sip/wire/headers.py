@@ -81,6 +81,7 @@ _ELEMENT: Final = re.compile(r'(?:[^",<]++|"(?:[^"\\]|\\.)*+"|<[^>]*+>)*+', re.D
 # More than gen-value allows: peers write addresses, base64 and URIs without quotes.
 _VALUE: Final = r'[^\s;,"<>\\\x00-\x1f\x7f]'
 _PLAIN_VALUE: Final = re.compile(rf"{_VALUE}+")
+_EMPTY: Final = '""'
 _PLAIN_PARAMS: Final = re.compile(rf"(?:;[{_TOKEN_CHARS}]++(?:={_VALUE}*+)?+)++")
 _PARAM: Final = re.compile(
     rf'[ \t]*+;[ \t]*+([{_TOKEN_CHARS}]++)[ \t]*+(?:=[ \t]*+("(?:[^"\\]|\\.)*+"|{_VALUE}*+)[ \t]*+)?+',
@@ -175,9 +176,16 @@ def parse_params(text: str) -> Params:
 
 def write_params(params: Iterable[tuple[str, str | None]]) -> str:
     """Write header parameters, quoting the values that need it."""
+    text = "".join([f";{name}" if value is None else f";{name}={value or _EMPTY}" for name, value in params])
+    if _PLAIN_PARAMS.fullmatch(text):  # one look at all of them instead of one at each
+        return text
     return "".join(
-        f";{name}" if value is None else f";{name}={value if _PLAIN_VALUE.fullmatch(value) else quote(value)}"
-        for name, value in params
+        [
+            f";{name}"
+            if value is None
+            else f";{name}={value if _PLAIN_VALUE.fullmatch(value) else quote(value)}"
+            for name, value in params
+        ]
     )
 
 

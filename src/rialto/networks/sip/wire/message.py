@@ -78,7 +78,9 @@ class SipMessage:
         if self._repeated is None:
             surplus = len(self.headers) - len(self.firsts)
             names = [name for name, _ in self.headers] if surplus else []
-            if surplus and names.count("Via") == surplus + 1:  # what is usual behind a proxy
+            if not surplus:
+                self._repeated = []
+            elif names.count("Via") == surplus + 1:  # what is usual behind a proxy
                 self._repeated = ["Via"]
             else:
                 self._repeated = [name for name, count in Counter(names).items() if count > 1]
@@ -149,12 +151,15 @@ class SipMessage:
         """Write another first Via value (with `received` and `rport` noted), leaving those below."""
         for place, (name, value) in enumerate(self.headers):
             if name == "Via":
-                below = split_commas(value)[1:] if "," in value else []
-                self.headers[place] = (name, ", ".join([str(via), *below]))
+                text = str(via)
+                if "," in value:
+                    text = ", ".join([text, *split_commas(value)[1:]])
+                self.headers[place] = (name, text)
                 break
         else:
             raise LocalProtocolError("there is no Via to replace")
-        self._firsts = None
+        if self._firsts is not None:
+            self._firsts["Via"] = text
         self._views["Via"] = via
 
     @property
