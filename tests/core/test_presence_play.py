@@ -55,6 +55,7 @@ class Play(RuleBasedStateMachine):
         self.true_once: dict[Pair, list[tuple[str, ...]]] = {one: [] for one in PAIRS}
         """What the presentity has shown under the present authorization (and session, where it shows nothing
         without one)."""
+        self.true_ever: dict[Pair, list[tuple[str, ...]]] = {one: [] for one in PAIRS}
         for domain in ("xmpp.example", "sip.example"):
             self.stage.wire(domain).on_watch = self.on_watch
             self.stage.wire(domain).on_tell = self.on_tell
@@ -102,6 +103,7 @@ class Play(RuleBasedStateMachine):
 
     def document(self, one: Pair) -> Document:
         self.true_once[one].append(self.state[one])
+        self.true_ever[one].append(self.state[one])
         return Document(
             tuple(State(f"{one}/{name}") for name in self.state[one]), as_of=self.stage.time.clock()
         )
@@ -144,8 +146,10 @@ class Play(RuleBasedStateMachine):
 
     @rule(one=pairs)
     def begin(self, one: Pair) -> None:
-        if not self.sessions[one]:
-            self.screens[one].shown.clear()
+        screen, view = self.screens[one], self.stage.presence.view(one)
+        if view is not None and view.listening and not self.sessions[one] and view.told_document is not None:
+            # A crash has swallowed that the watcher had left: its network answers from what is known.
+            screen.shown = {state.instance: state for state in view.told_document.states}
         self.sessions[one] = self.stage.presence.open(one, self.stage.by(one.watcher.domain))
 
     @rule(one=pairs)
@@ -211,6 +215,8 @@ class Play(RuleBasedStateMachine):
     @rule()
     def crash(self) -> None:
         """At any point; what was on the wire has been seen, what was not on disk is gone."""
+        for one in PAIRS:  # what people did last may be undone by it
+            self.true_once[one].extend(self.true_ever[one])
         self.stage.restart()
 
     @rule()
@@ -255,8 +261,8 @@ class Play(RuleBasedStateMachine):
                 self.stage.presence.refused(one, self.stage.by(one.presentity.domain), no(), for_good=True)
             if watch is not None and not watch.listening:
                 self.sessions[one] = False
-            elif watch is not None and not self.sessions[one] and watch.listening:
-                self.sessions[one] = True
+            elif watch is not None and not self.sessions[one]:
+                self.leave(one)  # a crash has swallowed that the watcher left
             self.show(one)
         self.stage.settle(5.0)
         self.stage.settle(5.0)
