@@ -3,8 +3,8 @@
     python bench/presence.py [--pairs 200000]
 
 Half of the pairs watch one way, half the other; everybody is granted, listening and shown online from one
-instance with a status, and each side keeps as much as a SIP dialog needs. Everything is real but the networks, which
-do nothing.
+instance with a status, and each side keeps as much as a SIP dialog needs. Everything is real but the
+networks, which do nothing.
 """
 
 from __future__ import annotations

@@ -177,3 +177,8 @@ class Watch:
             text=self.text,
             note=self.note,
         )
+
+
+def clean(text: str) -> str:
+    """What a database can write: a text from outside may have half a surrogate pair in it."""
+    return text.encode("utf-8", "replace").decode()
