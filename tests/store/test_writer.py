@@ -103,6 +103,29 @@ async def test_what_comes_while_a_commit_is_under_way_goes_into_the_next(path: P
     await writer.stop()
 
 
+async def test_what_has_time_goes_with_what_has_none(path: Path) -> None:
+    writer = Writer(path)
+    writer.start()
+    told: Told = []
+    writer.submit(remember("patient"), note(told, "patient"), within_s=3600.0)
+    await asyncio.sleep(0)
+    assert writer.backlog == 1
+    await writer.write(remember("urgent"))
+    assert (writer.commits, told) == (1, [("patient", "written")])
+    await writer.stop()
+
+
+async def test_what_has_time_is_written_if_nothing_else_comes(path: Path) -> None:
+    writer = Writer(path)
+    writer.start()
+    for number in range(2):  # and again, when that is over
+        written = asyncio.Event()
+        writer.submit(remember(f"{number}"), lambda error, written=written: written.set(), within_s=0.001)
+        await written.wait()
+    assert kept(path) == ["0", "1"]
+    await writer.stop()
+
+
 async def test_one_bad_unit_harms_no_other(path: Path) -> None:
     writer = Writer(path)
     writer.start()

@@ -26,6 +26,8 @@ from rialto.store.writer import StoreError, Writer
 
 EXCERPT_CHARACTERS = 40
 AGAIN_MOST_S = 60.0
+WRITTEN_WITHIN_S = 0.02
+"""So long an outcome of which the sender has heard may wait for a commit that is made anyway."""
 
 Home = Callable[[Content, str], tuple[Peer, ...]]
 
@@ -154,6 +156,6 @@ class Settlement:
                 asyncio.get_running_loop().call_later(again_s, self.write, unit, then, later_s)
 
         if unit:
-            self._writer.submit(unit, done)
+            self._writer.submit(unit, done, within_s=WRITTEN_WITHIN_S if then is None else 0.0)
         elif then is not None:
             then()

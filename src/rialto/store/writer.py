@@ -6,7 +6,8 @@ A commit that survives a power cut costs milliseconds, whatever is in it. So who
 write submits a unit and goes on; all units that come in while one commit is under way go into the next.
 There is at most one batch in the thread: the queue in front of it lives on the event loop's side, and is
 handed over whole. Under light load a unit waits for its own commit only; under heavy load the batches grow
-and a unit costs microseconds. Nothing needs to be tuned.
+and a unit costs microseconds. Nothing needs to be tuned. A unit that nobody waits for may say that it has
+time: it then waits a little for the next one that has none, and costs no commit of its own.
 
 Within a batch the units are run statement by statement with `executemany` (see `units`). If that fails,
 the batch is rolled back and its units are run again one by one, each in its own savepoint, so that one bad
@@ -70,6 +71,10 @@ class Writer:
         self._pending: _Batch = []
         self._busy = False
         self._scheduled = False
+        self._pressing = False
+        """Among what is pending there is something that wants to be written as soon as can be."""
+        self._patience: asyncio.TimerHandle | None = None
+        """Runs while there is something pending that has time."""
         self._inbox: queue.SimpleQueue[_Batch | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self.after_batch: Callable[[], None] | None = None
@@ -95,12 +100,20 @@ class Writer:
         self._thread = threading.Thread(target=self._run, name="rialto-writer", daemon=True)
         self._thread.start()
 
-    def submit(self, unit: Unit, done: Done) -> None:
-        """Write this unit with the next group; `done(None)` on disk, `done(error)` if it is not."""
+    def submit(self, unit: Unit, done: Done, *, within_s: float = 0.0) -> None:
+        """Write this unit with the next group; `done(None)` on disk, `done(error)` if it is not.
+
+        `within_s`: that group may begin so much later, if no other unit wants it sooner.
+        """
         if self._thread is None:
             self._loop.call_soon(done, StoreError("the store is closed"))
             return
         self._pending.append((unit, done))
+        if within_s:
+            if self._patience is None:
+                self._patience = self._loop.call_later(within_s, self._press)
+            return
+        self._pressing = True
         if not self._busy and not self._scheduled:
             # Not at once: what else happens in this turn of the loop shares the commit.
             self._scheduled = True
@@ -142,12 +155,21 @@ class Writer:
         await asyncio.to_thread(thread.join)
         self._connection.close()
 
+    def _press(self) -> None:
+        self._patience = None
+        self._pressing = True
+        self._hand_over()
+
     def _hand_over(self) -> None:
         self._scheduled = False
-        if self._busy or not self._pending:
+        if self._busy or not self._pressing:
             return
         self._busy = True
         batch, self._pending = self._pending[:MAX_BATCH_UNITS], self._pending[MAX_BATCH_UNITS:]
+        self._pressing = bool(self._pending)
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
         self._inbox.put(batch)
 
     def _finished(self, batch: _Batch, errors: list[StoreError | None] | None) -> None:
@@ -157,8 +179,7 @@ class Writer:
         if errors is not None:
             failed = [error for error in errors if error is not None]
             _log.error("could not be written", units=len(failed), of=len(batch), error=str(failed[0]))
-        if self._pending:
-            self._hand_over()
+        self._hand_over()
         for number, (_, done) in enumerate(batch):
             try:
                 done(errors[number] if errors is not None else None)
