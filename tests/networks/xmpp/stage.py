@@ -41,12 +41,20 @@ class NoDns:
         raise NoSuchDomain(name, "no such name")
 
 
+class NoPresence:
+    """The presence of a hub that nobody watches through."""
+
+    def missed(self, destination: str, network: str) -> None:
+        pass
+
+
 class FakeHub:
     """Takes every message; `refuse` and `hold` change that."""
 
     def __init__(self, ours: str, peers: tuple[Peer, ...]) -> None:
         self.ours = ours
         self.peers = peers
+        self.presence: Any = NoPresence()
         self.congested = False
         self.accepted: list[tuple[Message, Origin]] = []
         self.held: list[Inbound] = []

@@ -6,11 +6,11 @@
 | a person | `service-unavailable` | a person behind a gateway | nothing inside | `service-unavailable` |
 `service-unavailable` |
 
-A ping to a person is not answered with "yes", because we do not know whether they are there. Presence is not
-carried yet, and we do not pretend otherwise: a `subscribe` is answered with `unsubscribed` (RFC 6121 section
-3.1.3 lets a server refuse at once, and it takes the request out of the asker's list of things to wait for); a
-`probe` is left unanswered, because `unsubscribed` would undo what both people agreed on earlier (RFC 6121
-section 4.3.2 makes it no more than a SHOULD), and everything else has nothing to be told.
+A ping to a person is not answered with "yes", because we do not know whether they are there. Where a peer has
+`presence = false` we do not pretend otherwise: a `subscribe` is answered with `unsubscribed` (RFC 6121
+section 3.1.3 lets a server refuse at once, and it takes the request out of the asker's list of things to wait
+for); a `probe` is left unanswered, because `unsubscribed` would undo what both people agreed on earlier (RFC
+6121 section 4.3.2 makes it no more than a SHOULD), and everything else has nothing to be told.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def answer_iq(stanza: Element, recipient: Address, about: Self) -> tuple[Element
 
 
 def answer_presence(stanza: Element) -> tuple[Element | None, str]:
-    """The answer to a presence stanza, if it needs one, and what it was."""
+    """The answer to a presence stanza where presence is not carried, if it needs one, and what it was."""
     kind = stanza.get("type") or "available"
     if kind != "subscribe":
         return None, kind

@@ -17,10 +17,9 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
-from rialto.core.network import Delivery
-from rialto.model.errors import Reason, Unreachable
+from rialto.model.errors import DeliveryError, Reason, Unreachable
 from rialto.net.link import Link, LinkError
 from rialto.networks.xmpp.wire.element import Element
 from rialto.networks.xmpp.wire.namespaces import PING
@@ -28,6 +27,31 @@ from rialto.networks.xmpp.wire.s2s import ServerStream
 from rialto.networks.xmpp.wire.stream import Stream
 
 SILENT_FOR_S = 3600.0
+
+
+class Named(Protocol):
+    """What has an id that comes back with its error."""
+
+    @property
+    def id(self) -> str:
+        """The stanza's id."""
+
+
+class Parcel(Protocol):
+    """What is written, and answered for exactly once: a `Delivery` of the hub, or news of presence."""
+
+    @property
+    def content(self) -> Named:
+        """What is in it."""
+
+    def sent(self) -> None:
+        """See `Delivery`."""
+
+    def delivered(self, detail: str = "") -> None:
+        """See `Delivery`."""
+
+    def failed(self, error: DeliveryError) -> None:
+        """See `Delivery`."""
 
 
 class Pings:
@@ -93,8 +117,8 @@ class Channel:
         self.local = local
         self.remote = remote
         self._pings = pings
-        self._fresh: list[Delivery] = []
-        self._covered: list[Delivery] = []
+        self._fresh: list[Parcel] = []
+        self._covered: list[Parcel] = []
         self._ping_id = ""
         self._alarm: asyncio.TimerHandle | None = None
         self._scheduled = False
@@ -104,7 +128,7 @@ class Channel:
         """Whether stanzas can be written."""
         return not self.link.closed and self.machine.may_send(self.local, self.remote)
 
-    def write(self, data: bytes, delivery: Delivery | None) -> None:
+    def write(self, data: bytes, delivery: Parcel | None) -> None:
         """Put a stanza on the wire; the delivery hears of it when there is proof."""
         machine = self.machine
         machine.send_encoded(data, delivery)
@@ -124,7 +148,7 @@ class Channel:
                     return True
         return False
 
-    def lost(self) -> list[Delivery]:
+    def lost(self) -> list[Parcel]:
         """The stream is gone: what was not proven, oldest first."""
         self._calm()
         unproven = self._covered + self._fresh
@@ -184,6 +208,6 @@ class Channel:
             self._ping_id = ""
 
 
-def unproven(delivery: Delivery, why: str) -> None:
+def unproven(delivery: Parcel, why: str) -> None:
     """Give a delivery back to the hub: it may have arrived, and is to be tried again under the same id."""
     delivery.failed(Unreachable(Reason.UNREACHABLE, f"the link was lost: {why}", certain=False))

@@ -7,16 +7,18 @@
 | message without words | nothing: counted as having nothing to carry |
 | iq `get`, `set` | an answer (`rialto.networks.xmpp.answers`) |
 | iq `result`, `error` | proof that our ping was read (`rialto.networks.xmpp.channel`), or nothing |
-| presence | at most a refusal: presence is not carried yet |
+| presence | see `rialto.networks.xmpp.presence_incoming` |
 """
 
 from __future__ import annotations
 
 from rialto.core.network import Outcome
 from rialto.model.errors import DeliveryError, Refused
-from rialto.networks.xmpp.answers import Self, answer_iq, answer_presence
+from rialto.networks.xmpp.answers import Self, answer_iq
 from rialto.networks.xmpp.conditions import from_error
 from rialto.networks.xmpp.live import Desk, LiveStream
+from rialto.networks.xmpp.presence import Watching
+from rialto.networks.xmpp.presence_incoming import receive_presence
 from rialto.networks.xmpp.translate import error_reply, to_model
 from rialto.networks.xmpp.wire.element import Element
 from rialto.networks.xmpp.wire.events import StanzaReceived
@@ -51,7 +53,7 @@ class Accepted:
         return False
 
 
-def receive(desk: Desk, about: Self, stream: LiveStream, event: StanzaReceived) -> None:
+def receive(desk: Desk, about: Self, watching: Watching, stream: LiveStream, event: StanzaReceived) -> None:
     """Do what is to be done with a stanza."""
     stanza = event.stanza
     if stanza.name == "message":
@@ -62,9 +64,7 @@ def receive(desk: Desk, about: Self, stream: LiveStream, event: StanzaReceived) 
     elif stanza.name == "iq":
         _iq(desk, about, stream, event)
     else:
-        answer, kind = answer_presence(stanza)
-        desk.hub.count("answered" if answer is not None else "ignored", desk.name, f"presence {kind}"[:40])
-        _answer(stream, event, answer)
+        receive_presence(desk, watching, stream, event)
     stream.handled(event.number)
 
 

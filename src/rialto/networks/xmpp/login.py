@@ -10,11 +10,11 @@ from typing import Any, ClassVar
 
 import structlog
 
-from rialto.core.network import Delivery, LinkState, Peer
+from rialto.core.network import LinkState, Peer
 from rialto.model.errors import Reason, Unreachable
 from rialto.net.dns import DnsError
 from rialto.net.link import Link, LinkError, LinkLimits, connect
-from rialto.networks.xmpp.channel import Channel
+from rialto.networks.xmpp.channel import Channel, Parcel
 from rialto.networks.xmpp.live import Desk, LiveStream
 from rialto.networks.xmpp.wire import events
 from rialto.networks.xmpp.wire.component import Component
@@ -93,16 +93,20 @@ class Login:
     @property
     def is_open(self) -> bool:
         """Whether stanzas can be sent."""
-        return self._channel() is not None
+        return self.channel() is not None
 
-    def send(self, data: bytes, delivery: Delivery | None = None) -> None:
+    def send(self, data: bytes, delivery: Parcel | None = None) -> None:
         """Write a stanza; a delivery is given back if we are not logged in."""
-        channel = self._channel()
+        channel = self.channel()
         if channel is not None:
             channel.write(data, delivery)
         elif delivery is not None:
-            text = f"not logged in at {self.peer.name} as {self.component}"
-            delivery.failed(Unreachable(Reason.UNREACHABLE, text, detail=self.why))
+            delivery.failed(self.absence())
+
+    def absence(self) -> Unreachable:
+        """Why nothing can be sent."""
+        text = f"not logged in at {self.peer.name} as {self.component}"
+        return Unreachable(Reason.UNREACHABLE, text, detail=self.why)
 
     def is_up(self, stream: ComponentStream) -> None:
         """Logged in."""
@@ -115,7 +119,8 @@ class Login:
         remote = f"{settings.host}:{settings.port or 5347}"
         return LinkState(self.desk.name, self.peer.name, remote, "down", "component", detail=self.why)
 
-    def _channel(self) -> Channel | None:
+    def channel(self) -> Channel | None:
+        """The way, while we are logged in."""
         channel = self.stream.channels.get((self.component, "")) if self.stream is not None else None
         return channel if channel is not None and channel.is_open else None
 

@@ -11,25 +11,27 @@ import asyncio
 import contextlib
 import random
 import secrets
+from collections.abc import Callable
 from typing import Any
 
 import structlog
 
 from rialto import __version__
 from rialto.core.hub import Hub
-from rialto.core.network import Context, Delivery, LinkState, Network, Peer
+from rialto.core.network import Context, Delivery, LinkState, Network, PairView, Peer, Side, Verb
 from rialto.model.errors import ConfigError, DeliveryError, Reason, Refused
 from rialto.model.message import Message, Report
 from rialto.net.hostport import split_host_port
 from rialto.net.link import Link, LinkLimits
 from rialto.net.listen import Listener, ListenLimits, serve
 from rialto.networks.xmpp.answers import Self
-from rialto.networks.xmpp.channel import Pings
+from rialto.networks.xmpp.channel import Channel, Parcel, Pings
 from rialto.networks.xmpp.inbound import IncomingStream
 from rialto.networks.xmpp.incoming import receive
 from rialto.networks.xmpp.live import LiveStream
 from rialto.networks.xmpp.login import Login
 from rialto.networks.xmpp.outbound import CannotConnect, Line, OutgoingStream, dial
+from rialto.networks.xmpp.presence import Watching, Write
 from rialto.networks.xmpp.settings import PeerSettings, Settings
 from rialto.networks.xmpp.translate import from_model, from_report
 from rialto.networks.xmpp.verify import Verifications
@@ -48,7 +50,11 @@ _STRANGER = Policy(known=False)
 
 
 class XmppNetwork:
-    """See the top of the file; the methods are those of `Network` and of `rialto.networks.xmpp.live.Desk`."""
+    """See the top of the file; the methods are those of `Network`, of `PresenceNetwork`, and of
+    `rialto.networks.xmpp.live.Desk`."""
+
+    pushes = True
+    """See `PresenceNetwork`: a server tells as long as the authorization stands."""
 
     def __init__(self, settings: Settings, context: Context) -> None:
         self.name = context.name
@@ -65,6 +71,7 @@ class XmppNetwork:
         self._logins: dict[tuple[str, str], Login] = {}
         self._ledgers: dict[str, Ledger] = {}
         self._verifications = Verifications(self)
+        self._watching = Watching(self)
         self._policies: dict[str, Policy] = {}
         self._stopping = False
         self._quiet = asyncio.Event()
@@ -88,6 +95,7 @@ class XmppNetwork:
             log.warning("xmpp.no-certificate", note="nobody can use TLS with us: see [tls] certificates")
         self._log_in()
         self._warm_up()
+        self._watching.start()
 
     def _warm_up(self) -> None:
         """Connect to the peers that are known by name.
@@ -172,6 +180,7 @@ class XmppNetwork:
         for line in self._lines.values():
             line.stop()
         self._verifications.stop()
+        self._watching.stop()
         for stream in list(self._streams):
             stream.close()
         if not self._streams:
@@ -282,6 +291,36 @@ class XmppNetwork:
         stream.close()
         return True, found
 
+    # -- for the hub: presence -------------------------------------------------------------------------
+
+    def resume(self, view: PairView, side: Side) -> None:
+        """See `PresenceNetwork`."""
+        self._watching.resume(view, side)
+
+    def watch(self, view: PairView, verb: Verb) -> None:
+        """See `PresenceNetwork`."""
+        self._watching.watch(view, verb)
+
+    def tell(self, view: PairView) -> None:
+        """See `PresenceNetwork`."""
+        self._watching.tell(view)
+
+    def attend(
+        self, peer: Peer, local: str, remote: str, call: Callable[[Write | None, DeliveryError | None], None]
+    ) -> None:
+        """See `rialto.networks.xmpp.presence.Ways`."""
+        if peer.settings.link == "s2s":
+            self._line(peer, local, remote).attend(
+                lambda channel, error: call(_writer(channel, SERVER), error)
+            )
+            return
+        login = self._logins.get((peer.name, local))
+        if login is None:
+            call(None, Refused(Reason.FORBIDDEN, f"{local} is no component of {peer.name}"))
+            return
+        channel = login.channel()
+        call(_writer(channel, COMPONENT), None if channel is not None else login.absence())
+
     # -- for the streams -------------------------------------------------------------------------------
 
     def peer_for(self, remote: str) -> Peer | None:
@@ -325,7 +364,7 @@ class XmppNetwork:
 
     def on_stanza(self, stream: LiveStream, event: StanzaReceived) -> None:
         """See `Desk`."""
-        receive(self, self._about, stream, event)
+        receive(self, self._about, self._watching, stream, event)
 
     def say(self, local: str, remote: str, stanza: Element) -> None:
         """See `Desk`."""
@@ -352,6 +391,8 @@ class XmppNetwork:
     def gone(self, stream: LiveStream) -> None:
         """See `Desk`."""
         self._streams.discard(stream)
+        if stream.why != "closed" and not self._stopping:
+            self._missed(stream)
         if self._stopping and not self._streams:
             self._quiet.set()
 
@@ -361,6 +402,14 @@ class XmppNetwork:
             self._verifications.begin(stream, event)
 
     # -- inside ----------------------------------------------------------------------------------------
+
+    def _missed(self, stream: LiveStream) -> None:
+        """What was on the stream when it was lost may have been presence."""
+        outgoing = isinstance(stream, OutgoingStream) and not stream.machine.bidirectional
+        for _, remote in {} if outgoing else stream.proofs:
+            peer = stream.peer_of(remote)
+            if peer is not None:
+                self._watching.missed(peer, remote)
 
     def _line(self, peer: Peer, local: str, remote: str) -> Line:
         line = self._lines.get((local, remote))
@@ -380,6 +429,16 @@ class XmppNetwork:
         for stream in self._streams:
             # Not all at once: what they have kept for us comes in the same instant.
             asyncio.get_running_loop().call_later(random.random() * 0.05, stream.go_on)
+
+
+def _writer(channel: Channel | None, namespace: str) -> Write | None:
+    if channel is None:
+        return None
+
+    def write(stanza: Element, parcel: Parcel | None) -> None:
+        channel.write(stanza.encode(namespace), parcel)
+
+    return write
 
 
 def _about(settings: Settings) -> Self:

@@ -12,18 +12,19 @@ import asyncio
 import random
 import secrets
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import structlog
 from msgspec.structs import replace
 
-from rialto.core.network import Delivery, Peer
+from rialto.core.network import Peer
 from rialto.model.address import ascii_domain
 from rialto.model.errors import DeliveryError, Reason, Refused, Unreachable
 from rialto.net.dns import DnsError, NoSuchDomain, find_xmpp
 from rialto.net.link import Link, LinkError, LinkLimits, connect
 from rialto.net.srv import Candidate
+from rialto.networks.xmpp.channel import Channel, Parcel
 from rialto.networks.xmpp.live import Desk, LiveStream
 from rialto.networks.xmpp.settings import PeerSettings
 from rialto.networks.xmpp.wire import events
@@ -43,6 +44,8 @@ MAX_DEAF = 2
 """After so many streams without one acknowledgement (XEP-0198) the peer is pinged instead."""
 
 _RESUME_FIRST_S, _RESUME_MOST_S = 0.5, 10.0
+
+Attend = Callable[[Channel | None, DeliveryError | None], None]
 _FATAL = frozenset({"no-tls", "no-authentication", "peer-unproven"})
 
 
@@ -248,7 +251,8 @@ class Line:
         self.local = local
         self.remote = remote
         self.stream: LiveStream | None = None
-        self._waiting: deque[tuple[bytes, Delivery | None]] = deque()
+        self._waiting: deque[tuple[bytes, Parcel | None]] = deque()
+        self._attending: list[Attend] = []
         self._task: asyncio.Task[None] | None = None
         self._ledger: Ledger | None = None
         self._resume_until = 0.0
@@ -259,7 +263,8 @@ class Line:
     @property
     def idle(self) -> bool:
         """Whether it can be forgotten."""
-        return self._task is None and not self._waiting and self._ledger is None and self.stream is None
+        busy = self._task is not None or self._waiting or self._attending
+        return not busy and self._ledger is None and self.stream is None
 
     @property
     def connecting(self) -> bool:
@@ -276,15 +281,12 @@ class Line:
         if self.stream is None and self._task is None:
             self._connect()
 
-    def send(self, data: bytes, delivery: Delivery | None = None) -> None:
+    def send(self, data: bytes, delivery: Parcel | None = None) -> None:
         """Write a stanza, now or when there is a stream."""
-        stream = self.stream
-        if stream is not None:
-            channel = stream.channels.get((self.local, self.remote))
-            if channel is not None and channel.is_open:
-                channel.write(data, delivery)
-                return
-            self.stream = None
+        channel = self._channel()
+        if channel is not None:
+            channel.write(data, delivery)
+            return
         now = asyncio.get_running_loop().time()
         if delivery is None and (len(self._waiting) >= MAX_ANSWERS or now < self._rest_until):
             self.desk.hub.count("ignored", self.desk.name, "answer")
@@ -292,6 +294,29 @@ class Line:
         self._waiting.append((data, delivery))
         if self._task is None:
             self._connect()
+
+    def attend(self, call: Attend) -> None:
+        """Call back with the way there, now or when there is one, or with why there is none."""
+        channel = self._channel()
+        if channel is not None:
+            call(channel, None)
+        elif self._task is None and asyncio.get_running_loop().time() < self._rest_until:
+            text = f"{self.remote} cannot be reached"
+            call(None, Unreachable(Reason.UNREACHABLE, text, retry_after_s=REST_S))
+        else:
+            self._attending.append(call)
+            if self._task is None:
+                self._connect()
+
+    def _channel(self) -> Channel | None:
+        stream = self.stream
+        if stream is None:
+            return None
+        channel = stream.channels.get((self.local, self.remote))
+        if channel is not None and channel.is_open:
+            return channel
+        self.stream = None
+        return None
 
     def lost(self, stream: LiveStream) -> None:
         """The stream is gone."""
@@ -313,7 +338,7 @@ class Line:
                 self._connect()
         else:
             stream.give_back()
-        if self._waiting and self._task is None:
+        if (self._waiting or self._attending) and self._task is None:
             self._connect()
 
     def not_resumed(self, tokens: tuple[Any, ...]) -> None:
@@ -359,10 +384,14 @@ class Line:
         while self._waiting and channel.is_open:
             data, delivery = self._waiting.popleft()
             channel.write(data, delivery)
+        attending, self._attending = self._attending, []
+        for call in attending:
+            call(channel, None)
         self.desk.hub.reachable(self.remote, self.desk.name)
 
     async def _not_connected(self, failure: CannotConnect) -> None:
         waiting, self._waiting = self._waiting, deque()
+        attending, self._attending = self._attending, []
         log.warning("xmpp.unreachable", peer=self.remote, us=self.local, why=failure.text)
         loop = asyncio.get_running_loop()
         self._rest_until = loop.time() + REST_S
@@ -370,6 +399,8 @@ class Line:
         for _, delivery in waiting:
             if delivery is not None:
                 delivery.failed(_told(failure, self.remote, known_by_name))
+        for call in attending:
+            call(None, _told(failure, self.remote, known_by_name))
         ledger = self._ledger
         if ledger is not None:
             delay = min(_RESUME_FIRST_S * 2**self._failures, _RESUME_MOST_S) * (0.75 + random.random() / 2)
@@ -380,7 +411,7 @@ class Line:
                 return
             self.not_resumed(ledger.abandon())
         self._task = None
-        if self._waiting:  # given to us meanwhile
+        if self._waiting or self._attending:  # given to us meanwhile
             self._connect()
 
 

@@ -157,6 +157,10 @@ class PeerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     in_flight: Annotated[
         int, Meta(ge=1, description="How many messages to the peer may be unconfirmed at a time.")
     ] = 1024
+    presence: Annotated[
+        bool,
+        Meta(description="Whether presence is carried; if not, every wish to see somebody is refused."),
+    ] = True
 
     def __repr__(self) -> str:
         return f"PeerSettings(link={self.link!r}, host={self.host!r})"  # never a secret
