@@ -48,3 +48,23 @@ async def test_the_gateway_proves_itself_when_the_proxy_challenges_it(algorithm,
     sender.start()
     await sender.finish()
     assert await listener.hears(10) == texts
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+async def test_echo_answers_over_ipv6(transport, gateway, sipp):
+    gateway(
+        LOOPBACK,
+        sip_peer(transport, proxy=f"sip:[::1]:6080;transport={transport}", addresses=["::1"]),
+        sip={"listen": ["udp:[::1]:5060", "tcp:[::1]:5060"]},
+    )
+    listener = sipp.listen("bob", 6080, transport, host="[::1]")
+    texts = [f"{number} ☃" for number in range(20)]
+    sender = sipp.sender(
+        *("bob", "echo@xb.example", texts, 6090, transport),
+        via="[::1]:5060",
+        source="[::1]",
+        is_challenged=False,
+    )
+    sender.start()
+    assert {sent.status for sent in await sender.finish()} == {200}
+    assert await listener.hears(20) == texts

@@ -95,10 +95,16 @@ class Sipp:
         await _finish(program, 20)
 
     def listen(
-        self, user: str, port: int, transport: Transport = "udp", status: str = "200 OK"
+        self,
+        user: str,
+        port: int,
+        transport: Transport = "udp",
+        status: str = "200 OK",
+        host: str = addresses.CLIENTS,
     ) -> "SippListener":
-        """Answer every MESSAGE at `port` with `status`."""
-        program, trace = self._program(f"listen-{user}", _listener(status), transport, port, [])
+        """Answer every MESSAGE at `host` and `port` with `status`."""
+        scenario = _listener(status)
+        program, trace = self._program(f"listen-{user}", scenario, transport, port, [], f"{host}:5060", host)
         program.start()
         program.wait_for(lambda: _is_bound(port), f"has bound port {port}")
         return SippListener(program, trace)
@@ -257,7 +263,7 @@ async def _finish(program: Program, timeout_s: float) -> None:
 def _is_bound(port: int) -> bool:
     """Is a UDP or TCP socket bound at `port`? The kernel is asked, so that SIPp sees nothing of it."""
     wanted = f":{port:04X} "
-    return any(wanted in Path(f"/proc/net/{table}").read_text() for table in ("udp", "tcp"))
+    return any(wanted in Path(f"/proc/net/{table}").read_text() for table in ("udp", "tcp", "udp6", "tcp6"))
 
 
 def _auth(user: str) -> str:
