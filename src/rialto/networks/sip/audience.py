@@ -1,0 +1,396 @@
+"""Watchers on SIP: the dialogs in which they are told, and what they are told in them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+import structlog
+
+from rialto.core.network import Origin, PairView
+from rialto.model.errors import AddressError, DeliveryError, Reason
+from rialto.model.presence import Document, Grant, Pair
+from rialto.networks.sip.addresses import address_of
+from rialto.networks.sip.agenda import Agenda
+from rialto.networks.sip.conditions import retry_after
+from rialto.networks.sip.documents import to_pidf
+from rialto.networks.sip.identity import Sender
+from rialto.networks.sip.inbound import refusal
+from rialto.networks.sip.settings import PeerSettings
+from rialto.networks.sip.wire import BadMessage, Request, Response
+from rialto.networks.sip.wire.dialogs import Dialog
+from rialto.networks.sip.wire.eventing import DEFAULT_EXPIRES_S, Substate, accepts, event_of, expires_of
+from rialto.networks.sip.wire.notifications import KeptNotifier, Notifier
+from rialto.networks.sip.wire.transaction import ServerTransaction
+from rialto.wire.pidf import MEDIA_TYPE, write
+
+if TYPE_CHECKING:
+    from rialto.networks.sip.presence import SipPresence
+
+MAX_DIALOGS = 16
+"""Of one watcher with one presentity: nobody has more devices."""
+
+_log = structlog.get_logger(__name__)
+_encoder = msgspec.msgpack.Encoder()
+_decoder: msgspec.msgpack.Decoder[list[KeptNotifier]] = msgspec.msgpack.Decoder(list[KeptNotifier])
+
+_Headers = tuple[tuple[str, str], ...]
+
+_REASONS: dict[Reason, str] = {
+    Reason.NOT_FOUND: "noresource",
+    Reason.DOMAIN_NOT_FOUND: "noresource",
+    Reason.GONE: "noresource",
+}
+"""RFC 6665 section 4.1.3; every other refusal is a decision about the watcher: `rejected`."""
+
+
+class Audience:
+    """One pair: a notifier for each dialog that the watcher has."""
+
+    __slots__ = ("alarm_at", "notifiers", "pair", "peer")
+
+    def __init__(self, pair: Pair, peer: str) -> None:
+        self.pair = pair
+        self.peer = peer
+        self.notifiers: list[Notifier] = []
+        self.alarm_at = 0.0
+
+    def next_timer(self) -> float | None:
+        """See `Appointed`."""
+        return min(
+            (at for notifier in self.notifiers if (at := notifier.next_timer()) is not None), default=None
+        )
+
+    def until(self) -> float | None:
+        """When the last subscription ends; None where there is none."""
+        return max(
+            (n.expires_at for n in self.notifiers if not n.gone and n.state is not Substate.TERMINATED),
+            default=None,
+        )
+
+
+class _Leg:
+    """A NOTIFY under way, and whose it is."""
+
+    __slots__ = ("_all", "_audience", "_notifier")
+
+    def __init__(self, all_: Audiences, audience: Audience, notifier: Notifier) -> None:
+        self._all = all_
+        self._audience = audience
+        self._notifier = notifier
+
+    def responded(self, request: Request, response: Response) -> None:
+        self._notifier.receive_response(response.status, self._all.now(), retry_after(response))
+        self._all.pump(self._audience)
+
+    def failed(self, request: Request, error: DeliveryError | None) -> None:
+        self._notifier.request_failed(self._all.now())
+        self._all.pump(self._audience)
+
+
+class Audiences:
+    """All of them."""
+
+    def __init__(self, desk: SipPresence) -> None:
+        self._desk = desk
+        self._by_pair: dict[Pair, Audience] = {}
+        self._by_key: dict[tuple[str, str], tuple[Audience, Notifier]] = {}
+        self._agenda: Agenda[Audience] | None = None
+
+    def __len__(self) -> int:
+        return len(self._by_pair)
+
+    def now(self) -> float:
+        """Seconds since 1970."""
+        return self._desk.clock()
+
+    def start(self) -> None:
+        """Timers may ring."""
+        self._agenda = Agenda(self._desk.clock, self._desk.call_later, self._ring)
+        for audience in self._by_pair.values():
+            self._agenda.set(audience)
+
+    def stop(self) -> None:
+        """No more."""
+        if self._agenda is not None:
+            self._agenda.stop()
+
+    def resume(self, view: PairView) -> None:
+        """Take up the dialogs of an earlier run."""
+        trunk = self._desk.trunk_of(view.watcher_peer.name)
+        if trunk is None or view.watcher_data is None:
+            return
+        audience = Audience(view.pair, trunk.peer.name)
+        try:
+            for kept in _decoder.decode(view.watcher_data)[:MAX_DIALOGS]:
+                if kept.expires_at <= self.now():
+                    continue
+                notifier = self._notifier(audience, trunk.settings, kept.dialog, kept.event_id)
+                notifier.resume(kept)
+        except (msgspec.DecodeError, ValueError):
+            _log.warning("a dialog of an earlier run cannot be read", pair=str(view.pair))
+        if audience.notifiers:
+            self._by_pair[view.pair] = audience
+
+    # -- what the hub says -----------------------------------------------------------------------------
+
+    def tell(self, view: PairView) -> None:
+        """The authorization or the document is news."""
+        audience = self._by_pair.get(view.pair)
+        if audience is None:
+            return
+        now = self.now()
+        for notifier in audience.notifiers:
+            match view.grant:
+                case Grant.GRANTED:
+                    if notifier.state is not Substate.ACTIVE or not _seen(notifier, view.document):
+                        notifier.tell(Substate.ACTIVE, now)
+                case Grant.REFUSED:
+                    reason = Reason.FORBIDDEN if view.reason is None else view.reason
+                    notifier.end(_REASONS.get(reason, "rejected"))
+                case Grant.NONE:
+                    notifier.end("deactivated")
+                case Grant.PENDING:
+                    pass  # they know
+        self.pump(audience)
+
+    # -- from the wire ---------------------------------------------------------------------------------
+
+    def receive_subscribe(
+        self, transaction: ServerTransaction, request: Request, sender: Sender, origin: Origin
+    ) -> None:
+        """A SUBSCRIBE for presence. Raises BadMessage."""
+        settings = sender.trunk.settings
+        if not accepts(request, MEDIA_TYPE):  # RFC 3856 section 6.5
+            self._desk.answer(transaction, 406, (("Accept", MEDIA_TYPE),))
+            return
+        asked_s = expires_of(request)
+        expires_s = min(DEFAULT_EXPIRES_S if asked_s is None else asked_s, settings.max_expires_s)
+        if 0 < expires_s < settings.min_expires_s:  # RFC 6665 section 4.2.1.1
+            self._desk.answer(transaction, 423, (("Min-Expires", str(settings.min_expires_s)),))
+        elif request.to.tag:
+            self._refresh(transaction, request, origin, expires_s)
+        else:
+            try:
+                pair = Pair(sender.address.bare, address_of(request.request_uri).bare)
+            except AddressError as error:
+                raise BadMessage(404, str(error), request) from None
+            if not pair.presentity.local:
+                raise BadMessage(404, "Nobody Named In Request-URI", request)
+            if not request.contacts:
+                raise BadMessage(400, "Missing Contact", request)
+            if expires_s:
+                self._begin(transaction, request, sender, origin, pair, expires_s)
+            else:
+                self._look(transaction, request, sender, origin, pair)
+
+    def _begin(
+        self,
+        transaction: ServerTransaction,
+        request: Request,
+        sender: Sender,
+        origin: Origin,
+        pair: Pair,
+        expires_s: int,
+    ) -> None:
+        """RFC 8048 section 5.3.1: 200 at once, and a NOTIFY behind it, whatever the contact says later."""
+        presence = self._desk.hub.presence
+        audience = self._by_pair.get(pair)
+        if audience is not None and len(audience.notifiers) >= MAX_DIALOGS:
+            self._desk.answer(transaction, 480, (("Retry-After", "60"),), "Too Many Subscriptions")
+            return
+        try:
+            presence.ask(pair, origin)
+        except DeliveryError as error:
+            self._refuse(transaction, error)
+            return
+        if audience is None or audience.peer != sender.trunk.peer.name:
+            audience = self._by_pair[pair] = Audience(pair, sender.trunk.peer.name)
+        notifier = self._admit(transaction, request, sender, audience, look=False)
+        view = presence.view(pair)
+        if view is not None and view.grant is Grant.GRANTED:
+            notifier.state = Substate.ACTIVE
+        notifier.subscribed(expires_s, self.now())
+        self._say_yes(transaction, request, notifier, expires_s)
+        presence.open(pair, origin, audience.until())
+        self.pump(audience)
+
+    def _look(
+        self,
+        transaction: ServerTransaction,
+        request: Request,
+        sender: Sender,
+        origin: Origin,
+        pair: Pair,
+    ) -> None:
+        """RFC 8048 section 7.2: what is known, at once."""
+        try:
+            self._desk.hub.presence.fetch(pair, origin)
+        except DeliveryError as error:
+            self._refuse(transaction, error)
+            return
+        audience = Audience(pair, sender.trunk.peer.name)
+        notifier = self._admit(transaction, request, sender, audience, look=True)
+        notifier.end("timeout")
+        self._say_yes(transaction, request, notifier, 0)
+        self.pump(audience)
+
+    def _refresh(
+        self, transaction: ServerTransaction, request: Request, origin: Origin, expires_s: int
+    ) -> None:
+        """RFC 8048 sections 5.3.2 and 5.3.3: nobody on the other side hears of it."""
+        found = self._by_key.get((request.call_id, request.to.tag or ""))
+        if found is None or found[1].state is Substate.TERMINATED or found[1].gone:
+            self._desk.answer(transaction, 481)
+            return
+        audience, notifier = found
+        if origin.peer.name != audience.peer or origin.domain != audience.pair.watcher.domain:
+            self._desk.answer(transaction, 403)
+            return
+        if request.from_.tag != notifier.dialog.remote_tag or event_of(request)[1] != notifier.event_id:
+            self._desk.answer(transaction, 481)
+            return
+        if not notifier.dialog.in_order(request):
+            self._desk.answer(transaction, 500, text="Out Of Order")
+            return
+        notifier.dialog.aim(request)
+        notifier.subscribed(expires_s, self.now())
+        self._say_yes(transaction, request, notifier, expires_s)
+        if expires_s and not self._desk.hub.presence.open(audience.pair, origin, audience.until()):
+            notifier.end("deactivated")
+        self.pump(audience)
+
+    # -- the engine ------------------------------------------------------------------------------------
+
+    def pump(self, audience: Audience) -> None:
+        """Send what is to be sent, and forget what is over."""
+        now, trunk = self.now(), self._desk.trunk_of(audience.peer)
+        before = len(audience.notifiers)
+        for notifier in list(audience.notifiers):
+            request = notifier.next_request(now, lambda one, by: self._compose(audience.pair, one, by))
+            if request is not None:
+                if trunk is None:
+                    notifier.gone = True
+                else:
+                    leg = _Leg(self, audience, notifier)
+                    self._desk.send(request, notifier.dialog, trunk, audience.pair.watcher.domain, leg)
+        changed = False
+        for notifier in list(audience.notifiers):
+            changed, notifier.changed = changed or notifier.changed, False
+            if notifier.gone:
+                audience.notifiers.remove(notifier)
+                self._by_key.pop(_key(notifier.dialog), None)
+        if self._by_pair.get(audience.pair) is audience:
+            if changed or len(audience.notifiers) != before:
+                self._note(audience)
+            if not audience.notifiers:
+                del self._by_pair[audience.pair]
+        if audience.notifiers and self._agenda is not None:
+            self._agenda.set(audience)
+
+    def _note(self, audience: Audience) -> None:
+        """Tell the hub how long the watcher listens, and what to write down."""
+        presence, until = self._desk.hub.presence, audience.until()
+        if until is None:
+            presence.close(audience.pair, None)
+        else:
+            presence.open(audience.pair, None, until)
+        kept = [one for notifier in audience.notifiers if (one := notifier.kept()) is not None]
+        presence.keep(audience.pair, "watcher", _encoder.encode(kept) if kept else None)
+
+    def _ring(self, audience: Audience, now: float) -> None:
+        for notifier in audience.notifiers:
+            notifier.handle_timer(now)
+        self.pump(audience)
+
+    def _compose(self, pair: Pair, notifier: Notifier, by_watcher: bool) -> tuple[bytes, _Headers]:
+        """The document for a NOTIFY; nothing where nothing is known, never an invented `closed` (PRS-82)."""
+        document: Document | None = None
+        if by_watcher:
+            # RFC 8048 section 5.3.3: for this dialog everybody is offline from now on.
+            document = Document(as_of=self.now()) if notifier.sent is not None else None
+        elif notifier.state is Substate.ACTIVE or notifier.look:
+            view = self._desk.hub.presence.view(pair)
+            if view is not None and view.grant is Grant.GRANTED:
+                document = view.document
+        if document is None:
+            return b"", ()
+        presence = to_pidf(document, pair.presentity, gone=notifier.shown)
+        shown = tuple(state.instance for state in document.states)
+        if shown != notifier.shown:
+            notifier.shown = shown
+            notifier.changed = True
+        notifier.sent = document
+        return write(presence), (("Content-Type", MEDIA_TYPE),)
+
+    def _admit(
+        self,
+        transaction: ServerTransaction,
+        request: Request,
+        sender: Sender,
+        audience: Audience,
+        *,
+        look: bool,
+    ) -> Notifier:
+        """A notifier in the dialog that this SUBSCRIBE makes."""
+        dialog = Dialog(
+            call_id=request.call_id,
+            local=str(request.to.uri),
+            remote=str(request.from_.uri),
+            local_tag=self._desk.tag_for(request),
+            remote_tag=request.from_.tag or "",
+            remote_cseq=request.cseq[0],
+        )
+        dialog.aim(request)
+        dialog.route_by(request)
+        transport = transaction.flow.transport  # type: ignore[attr-defined]
+        return self._notifier(
+            audience, sender.trunk.settings, dialog, event_of(request)[1], transport=transport, look=look
+        )
+
+    def _notifier(
+        self,
+        audience: Audience,
+        settings: PeerSettings,
+        dialog: Dialog,
+        event_id: str,
+        *,
+        transport: str = "",
+        look: bool = False,
+    ) -> Notifier:
+        desk, person = self._desk, audience.pair.presentity
+
+        def contact() -> str:
+            trunk = desk.trunk_of(audience.peer)
+            chosen = transport or (desk.transport_to(trunk) if trunk is not None else "udp")
+            return desk.contact(person, chosen)
+
+        notifier = Notifier(
+            dialog, contact=contact, event_id=event_id, every_s=settings.notify_every_s, look=look
+        )
+        audience.notifiers.append(notifier)
+        self._by_key[_key(dialog)] = (audience, notifier)
+        return notifier
+
+    def _say_yes(
+        self, transaction: ServerTransaction, request: Request, notifier: Notifier, expires_s: int
+    ) -> None:
+        """RFC 6665 section 4.2.1.1, RFC 3261 section 12.1.1."""
+        routes = tuple(("Record-Route", line) for line in request.get_all("Record-Route"))
+        headers = (*routes, ("Contact", notifier.contact()), ("Expires", str(expires_s)))
+        self._desk.answer(transaction, 200, headers)
+
+    def _refuse(self, transaction: ServerTransaction, error: DeliveryError) -> None:
+        status, text, headers = refusal(error)
+        self._desk.answer(transaction, status, headers, text)
+
+
+def _seen(notifier: Notifier, document: Document | None) -> bool:
+    """Whether the watcher has this on the screen."""
+    if document is None:
+        return True
+    return isinstance(notifier.sent, Document) and document.same_news(notifier.sent)
+
+
+def _key(dialog: Dialog) -> tuple[str, str]:
+    return dialog.call_id, dialog.local_tag

@@ -1,0 +1,209 @@
+"""Presence on the SIP side: the desk between the hub and the two machines (RFC 8048 sections 5 to 7).
+
+    hub.watch(view, verb) ─► `watching`: a Subscriber for each pair whose presentity is here
+    hub.tell(view)        ─► `audience`: a Notifier for each dialog of a watcher who is here
+    SUBSCRIBE, NOTIFY     ─► by dialog (Call-ID and our tag) to its machine; a SUBSCRIBE without one makes it
+
+Both write through `course`. What outlives a restart is given to `hub.presence.keep` and comes back by
+`resume`, before anything is on the wire.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import secrets
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from rialto.core.network import Context, Origin, PairView, Side, Verb
+from rialto.model.address import Address
+from rialto.model.errors import AddressError
+from rialto.networks.sip.addresses import uri_of
+from rialto.networks.sip.audience import Audiences
+from rialto.networks.sip.conditions import phrase
+from rialto.networks.sip.course import Course, Traveller
+from rialto.networks.sip.identity import Sender
+from rialto.networks.sip.trunk import Trunk
+from rialto.networks.sip.ua import ALLOW_EVENTS
+from rialto.networks.sip.watching import Watchings
+from rialto.networks.sip.wire import Request, Uri
+from rialto.networks.sip.wire.dialogs import Dialog
+from rialto.networks.sip.wire.eventing import PRESENCE, event_of
+from rialto.networks.sip.wire.transaction import ServerTransaction
+
+if TYPE_CHECKING:
+    from rialto.core.hub import Hub
+    from rialto.networks.sip.dispatch import Dispatch
+    from rialto.networks.sip.reception import Reception
+    from rialto.networks.sip.transport import Transports
+
+GRUU = "gw"
+"""`gr` of our Contacts: this gateway is the instance (RFC 6665 section 4.5.1, RFC 5627)."""
+
+_log = structlog.get_logger(__name__)
+
+
+class SipPresence:
+    """See the module. `trunk_of` finds a peer by its name, None where it is no longer configured."""
+
+    def __init__(
+        self,
+        context: Context,
+        trunk_of: Callable[[str], Trunk | None],
+        spell: Callable[[Address], str],
+    ) -> None:
+        self.context = context
+        self.clock = context.clock
+        self.trunk_of = trunk_of
+        self.spell = spell
+        self.spread = random.random
+        self.hub: Hub
+        self._dispatch: Dispatch
+        self._reception: Reception
+        self._transports: Transports
+        self._later: Callable[[], None]
+        self._loop: asyncio.AbstractEventLoop
+        self._contact_hosts: dict[str, tuple[str, str]] = {}
+        self.watchings = Watchings(self)
+        self.audiences = Audiences(self)
+
+    def start(
+        self,
+        hub: Hub,
+        dispatch: Dispatch,
+        reception: Reception,
+        transports: Transports,
+        later: Callable[[], None],
+    ) -> None:
+        """The sockets are there; from now on things may go on the wire."""
+        self.hub = hub
+        self._dispatch = dispatch
+        self._reception = reception
+        self._transports = transports
+        self._later = later
+        self._loop = asyncio.get_running_loop()
+        self.watchings.start()
+        self.audiences.start()
+
+    def stop(self) -> None:
+        """No timer rings any more; dialogs stay, for the next run."""
+        self.watchings.stop()
+        self.audiences.stop()
+
+    # -- for the hub -----------------------------------------------------------------------------------
+
+    def resume(self, view: PairView, side: Side) -> None:
+        """See `PresenceNetwork`."""
+        if side == "watcher":
+            self.audiences.resume(view)
+        else:
+            self.watchings.resume(view)
+
+    def watch(self, view: PairView, verb: Verb) -> None:
+        """See `PresenceNetwork`."""
+        self.watchings.watch(view, verb)
+        self._later()
+
+    def tell(self, view: PairView) -> None:
+        """See `PresenceNetwork`."""
+        self.audiences.tell(view)
+        self._later()
+
+    # -- from the wire ---------------------------------------------------------------------------------
+
+    def receive(self, transaction: ServerTransaction, request: Request, sender: Sender) -> None:
+        """A SUBSCRIBE or NOTIFY from a proven sender. Raises BadMessage."""
+        flow: Any = transaction.flow
+        origin = Origin(sender.trunk.peer, sender.address.domain, sender.proof, flow.secured)
+        if request.method == "NOTIFY":
+            status, headers = self.watchings.receive_notify(request, origin)
+            self.answer(transaction, status, headers)
+            self.watchings.settle()
+            return
+        package, _ = event_of(request)
+        if package != PRESENCE:  # RFC 6665 section 4.2.1.1
+            self.answer(transaction, 489, (("Allow-Events", ALLOW_EVENTS),))
+            return
+        self.audiences.receive_subscribe(transaction, request, sender, origin)
+
+    def answer(
+        self,
+        transaction: ServerTransaction,
+        status: int,
+        headers: tuple[tuple[str, str], ...] = (),
+        text: str | None = None,
+    ) -> None:
+        """Give the final response."""
+        self._reception.answer(transaction, status, phrase(text) if text else None, headers)
+        self.hub.count("answered", self.context.name, transaction.method)
+
+    def tag_for(self, request: Request) -> str:
+        """The To tag of our answer to that request, which is our tag in the dialog that it makes."""
+        return self._reception.tag(request)
+
+    # -- for both sides --------------------------------------------------------------------------------
+
+    def call_later(self, delay_s: float, callback: Callable[[], None]) -> asyncio.TimerHandle:
+        """Of the loop; what the callback has to say goes out in a turn of the network."""
+
+        def ring() -> None:
+            callback()
+            self._later()
+
+        return self._loop.call_later(delay_s, ring)
+
+    def fresh_dialog(self, pair_local: Address, pair_remote: Address) -> Dialog:
+        """A dialog that we are about to make. Raises AddressError."""
+        spelling = self.spell(pair_remote)
+        return Dialog(
+            call_id=f"{secrets.token_hex(12)}@{self.context.server_name}",
+            local=str(uri_of(pair_local)),
+            remote=str(uri_of(pair_remote, spelling)),
+            local_tag=secrets.token_hex(8),
+        )
+
+    def contact(self, person: Address, transport: str) -> str:
+        """Our Contact for somebody, to be reached by that transport."""
+        known = self._contact_hosts.get(transport)
+        if known is None:
+            parameter = "" if transport == "udp" else f";transport={transport}"
+            known = self._contact_hosts[transport] = (self._transports.sent_by(transport), parameter)
+        host, parameter = known
+        user = uri_of(person).user
+        return f"<sip:{user}@{host}{parameter};gr={GRUU}>"
+
+    def transport_to(self, trunk: Trunk) -> str:
+        """The transport that our Contact names to that peer: the best of its own that we listen on."""
+        bound = [transport for transport, _, _ in self._transports.bound()]
+        return next((one for one in trunk.settings.transports if one in bound), bound[0] if bound else "udp")
+
+    def send(self, request: Request, dialog: Dialog, trunk: Trunk, domain: str, traveller: Traveller) -> None:
+        """Let a request go. In a dialog it goes where the dialog says (RFC 3261 section 12.2.1.1), unless all
+        for this peer goes to its proxy."""
+        uri: Uri | None = None
+        if dialog.remote_tag and trunk.proxy is None:
+            uri = _allowed(dialog, trunk)
+        route = self._dispatch.route(trunk, domain, uri)
+        course = Course(
+            self._dispatch, traveller, trunk, request, route, lambda: dialog.next_cseq(self.clock())
+        )
+        self._dispatch.begin(course, domain, uri)
+
+
+def _allowed(dialog: Dialog, trunk: Trunk) -> Uri | None:
+    """Where a dialog wants its requests to go; None where the peer's settings do not allow that transport, or
+    could not prove who answers there: then it is the peer's domain, as for everything else."""
+    try:
+        hop = dialog.next_hop()
+    except AddressError:
+        return None
+    transports = trunk.settings.transports
+    wanted = "tls" if hop.scheme == "sips" else (hop.param("transport") or "").lower()
+    if wanted and wanted not in transports:
+        return None
+    if transports == ("tls",) and hop.host.replace(".", "").isdigit():
+        return None
+    return hop.without("lr", "gr", "ob")

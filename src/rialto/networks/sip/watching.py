@@ -1,0 +1,338 @@
+"""Pairs whose presentity is on SIP: what the hub wants, and what the subscriber's machine makes of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+import structlog
+
+from rialto.core.network import Origin, PairView, Verb
+from rialto.model.errors import AddressError, DeliveryError, Reason, Unreachable
+from rialto.model.errors import Refused as RefusedError
+from rialto.model.presence import Document, Grant, Pair
+from rialto.networks.sip.agenda import Agenda
+from rialto.networks.sip.conditions import meaning
+from rialto.networks.sip.documents import from_pidf
+from rialto.networks.sip.trunk import Trunk
+from rialto.networks.sip.wire import Request, Response
+from rialto.networks.sip.wire.dialogs import Dialog
+from rialto.networks.sip.wire.subscriptions import (
+    Active,
+    Ended,
+    Event,
+    Kept,
+    News,
+    Pending,
+    Refused,
+    Silent,
+    State,
+    Subscriber,
+    Window,
+)
+from rialto.wire.pidf import MEDIA_TYPE, PidfError, Presence, parse
+
+if TYPE_CHECKING:
+    from rialto.networks.sip.presence import SipPresence
+
+_log = structlog.get_logger(__name__)
+_encoder = msgspec.msgpack.Encoder()
+_decoder: msgspec.msgpack.Decoder[Kept] = msgspec.msgpack.Decoder(Kept)
+
+_Key = tuple[str, str]
+_Answer = tuple[int, tuple[tuple[str, str], ...]]
+
+
+class Watching:
+    """One pair: its subscription, and a look beside it where there is one."""
+
+    __slots__ = ("alarm_at", "giving_back", "keys", "looker", "pair", "peer", "subscriber")
+
+    def __init__(self, pair: Pair, peer: str, subscriber: Subscriber) -> None:
+        self.pair = pair
+        self.peer = peer
+        self.subscriber = subscriber
+        self.looker: Subscriber | None = None
+        self.giving_back = False
+        self.keys: tuple[_Key, ...] = ()
+        self.alarm_at = 0.0
+
+    @property
+    def machines(self) -> tuple[Subscriber, ...]:
+        """All there are."""
+        return (self.subscriber,) if self.looker is None else (self.subscriber, self.looker)
+
+    def next_timer(self) -> float | None:
+        """See `Appointed`."""
+        return min(
+            (at for machine in self.machines if (at := machine.next_timer()) is not None), default=None
+        )
+
+
+class _Leg:
+    """A SUBSCRIBE under way, and whose it is."""
+
+    __slots__ = ("_all", "_dialog", "_machine", "_watching")
+
+    def __init__(self, all_: Watchings, watching: Watching, machine: Subscriber, dialog: Dialog) -> None:
+        self._all = all_
+        self._watching = watching
+        self._machine = machine
+        self._dialog = dialog
+
+    def responded(self, request: Request, response: Response) -> None:
+        if self._machine.dialog is self._dialog:  # else it has come to an end meanwhile
+            self._machine.receive_response(response, self._all.now())
+            self._all.pump(self._watching, None)
+
+    def failed(self, request: Request, error: DeliveryError | None) -> None:
+        if self._machine.dialog is self._dialog:
+            text = "no answer" if error is None else error.text or error.detail
+            wait = None if error is None else error.retry_after_s
+            self._machine.request_failed(text, self._all.now(), wait)
+            self._all.pump(self._watching, None)
+
+
+class Watchings:
+    """All of them."""
+
+    def __init__(self, desk: SipPresence) -> None:
+        self._desk = desk
+        self._by_pair: dict[Pair, Watching] = {}
+        self._by_key: dict[_Key, tuple[Watching, Subscriber]] = {}
+        self._agenda: Agenda[Watching] | None = None
+        self._unsettled: list[tuple[Watching, Origin]] = []
+        self._parsed: Presence | None = None
+        """What the NOTIFY that is being settled shows."""
+
+    def __len__(self) -> int:
+        return len(self._by_pair)
+
+    def now(self) -> float:
+        """Seconds since 1970."""
+        return self._desk.clock()
+
+    def start(self) -> None:
+        """Timers may ring."""
+        self._agenda = Agenda(self._desk.clock, self._desk.call_later, self._ring)
+        for watching in self._by_pair.values():
+            self._agenda.set(watching)
+
+    def stop(self) -> None:
+        """No more."""
+        if self._agenda is not None:
+            self._agenda.stop()
+
+    def resume(self, view: PairView) -> None:
+        """Take up a dialog of an earlier run."""
+        trunk = self._desk.trunk_of(view.presentity_peer.name)
+        if trunk is None or view.presentity_data is None:
+            return
+        try:
+            kept = _decoder.decode(view.presentity_data)
+            watching = Watching(view.pair, trunk.peer.name, self._subscriber(view.pair, trunk))
+            machine = watching.subscriber
+            machine.granted = view.grant is Grant.GRANTED
+            wanted = view.listening or view.grant is Grant.PENDING
+            if not machine.resume(kept, self.now(), wanted=wanted):
+                return
+        except (msgspec.DecodeError, ValueError):
+            _log.warning("a dialog of an earlier run cannot be read", pair=str(view.pair))
+            return
+        self._by_pair[view.pair] = watching
+        self._index(watching)
+
+    # -- what the hub wants ----------------------------------------------------------------------------
+
+    def watch(self, view: PairView, verb: Verb) -> None:
+        """Carry it out."""
+        pair, now, presence = view.pair, self.now(), self._desk.hub.presence
+        trunk = self._desk.trunk_of(view.presentity_peer.name)
+        known = self._by_pair.get(pair)
+        if verb is Verb.CLOSE and known is None:
+            return
+        if verb is Verb.GIVE_BACK and known is None:
+            presence.done(pair, None)  # PRS-54: a SUBSCRIBE now would only be a look
+            return
+        if trunk is None or not trunk.settings.presence:
+            error = RefusedError(Reason.NOT_SUPPORTED, "presence is not exchanged with that peer")
+            presence.refused(pair, None, error, for_good=verb is Verb.ASK)
+            return
+        if known is None or known.peer != trunk.peer.name:
+            known = self._by_pair[pair] = Watching(pair, trunk.peer.name, self._subscriber(pair, trunk))
+        machine = known.subscriber
+        machine.granted = view.grant is Grant.GRANTED
+        try:
+            self._carry_out(known, verb, trunk, now)
+        except AddressError as error:
+            refused = RefusedError(Reason.NOT_FOUND, "no SIP address can be written", detail=str(error))
+            presence.refused(pair, None, refused, for_good=verb is Verb.ASK)
+        self.pump(known, None)
+
+    def _carry_out(self, watching: Watching, verb: Verb, trunk: Trunk, now: float) -> None:
+        machine = watching.subscriber
+        match verb:
+            case Verb.ASK | Verb.OPEN:
+                watching.giving_back = False
+                machine.subscribe(now)
+            case Verb.GIVE_BACK:
+                watching.giving_back = True
+                machine.unsubscribe(now)
+            case Verb.CLOSE:
+                machine.unsubscribe(now)
+            case Verb.FETCH:
+                if machine.state in (State.PENDING, State.ACTIVE):
+                    machine.subscribe(now)  # PRS-141: a refresh says as much and costs less
+                elif watching.looker is None:
+                    watching.looker = self._subscriber(watching.pair, trunk)
+                    watching.looker.look(now)
+
+    # -- from the wire ---------------------------------------------------------------------------------
+
+    def receive_notify(self, request: Request, origin: Origin) -> _Answer:
+        """The answer to a NOTIFY; `settle` does what follows from it. Raises BadMessage."""
+        found = self._by_key.get((request.call_id, request.to.tag or ""))
+        if found is None:
+            return 481, ()
+        watching, machine = found
+        if origin.peer.name != watching.peer:
+            return 403, ()
+        status = machine.receive_notify(request, self.now())
+        if status != 200:
+            return status, ()
+        self._unsettled.append((watching, origin))
+        self._parsed = None
+        if request.body:
+            if not _is_pidf(request):  # PRS-126
+                return 415, (("Accept", MEDIA_TYPE),)
+            try:
+                self._parsed = _parse(request)
+            except PidfError as error:
+                self._desk.hub.count("bad_input", self._desk.context.name, "pidf")
+                _log.info("a presence document cannot be read", pair=str(watching.pair), why=str(error))
+                return 400, (("Warning", f'399 rialto "{error}"'),)
+        return 200, ()
+
+    def settle(self) -> None:
+        """The NOTIFY is answered: tell the hub."""
+        while self._unsettled:
+            watching, origin = self._unsettled.pop()
+            self.pump(watching, origin)
+        self._parsed = None
+
+    def _ring(self, watching: Watching, now: float) -> None:
+        for machine in watching.machines:
+            machine.handle_timer(now)
+        self.pump(watching, None)
+
+    # -- the engine ------------------------------------------------------------------------------------
+
+    def pump(self, watching: Watching, origin: Origin | None) -> None:
+        """Hand out what has happened, send what is to be sent."""
+        trunk = self._desk.trunk_of(watching.peer)
+        for machine in watching.machines:
+            while (event := machine.next_event()) is not None:
+                try:
+                    self._happened(watching, machine, event, origin)
+                except DeliveryError as error:
+                    self._desk.hub.count("presence_refused", watching.peer, error.reason)
+            request, dialog = machine.next_request(), machine.dialog
+            if request is not None and dialog is not None:
+                if trunk is None:
+                    machine.request_failed("the peer is no longer configured", self.now())
+                else:
+                    leg = _Leg(self, watching, machine, dialog)
+                    self._index(watching)
+                    self._desk.send(request, dialog, trunk, watching.pair.presentity.domain, leg)
+        self._tidy(watching)
+
+    def _happened(self, watching: Watching, machine: Subscriber, event: Event, origin: Origin | None) -> None:
+        presence, pair = self._desk.hub.presence, watching.pair
+        looking = machine is watching.looker
+        match event:
+            case Pending():
+                presence.pending(pair, origin)
+            case Active(first=first, has_body=has_body):
+                presence.granted(pair, origin)
+                if not has_body:
+                    self._blank(pair, origin, first=first)
+            case News():
+                if self._parsed is not None:
+                    presence.show(pair, from_pidf(self._parsed, pair.presentity, self.now()), origin)
+            case Silent(since=since):
+                presence.silent(pair, None, since)
+            case Refused():
+                presence.refused(pair, origin, _error(event), for_good=event.for_good)
+            case Ended():
+                if looking or watching.giving_back or event.stands:
+                    presence.done(pair, origin)
+
+    def _blank(self, pair: Pair, origin: Origin | None, *, first: bool) -> None:
+        """Granted, and nothing to see: in a new dialog that means unknown or closed (RFC 8048 section 5.2.1);
+        in one that goes on, that what was said stands (RFC 3856 section 6.8)."""
+        presence = self._desk.hub.presence
+        view = presence.view(pair)
+        if first and view is not None and view.document is not None and view.document.online:
+            presence.show(pair, Document(as_of=self.now()), origin)
+        else:
+            presence.done(pair, origin)
+
+    def _subscriber(self, pair: Pair, trunk: Trunk) -> Subscriber:
+        desk, settings = self._desk, trunk.settings
+        return Subscriber(
+            lambda: desk.fresh_dialog(pair.watcher, pair.presentity),
+            contact=lambda: desk.contact(pair.watcher, desk.transport_to(trunk)),
+            accept=MEDIA_TYPE,  # PRS-11
+            window=Window(min_s=settings.min_expires_s, max_s=settings.max_expires_s),
+            spread=desk.spread,
+        )
+
+    def _index(self, watching: Watching) -> None:
+        """By which dialogs it is found now."""
+        keys = []
+        for machine in watching.machines:
+            if machine.dialog is not None:
+                key = (machine.dialog.call_id, machine.dialog.local_tag)
+                keys.append(key)
+                self._by_key[key] = (watching, machine)
+        for key in watching.keys:
+            if key not in keys:
+                self._by_key.pop(key, None)
+        watching.keys = tuple(keys)
+
+    def _tidy(self, watching: Watching) -> None:
+        if watching.looker is not None and watching.looker.state is State.IDLE:
+            watching.looker = None
+        machine = watching.subscriber
+        self._index(watching)
+        if machine.changed:
+            machine.changed = False
+            kept = machine.kept()
+            self._desk.hub.presence.keep(
+                watching.pair, "presentity", None if kept is None else _encoder.encode(kept)
+            )
+        if machine.state is State.IDLE and watching.looker is None:
+            if self._by_pair.get(watching.pair) is watching:
+                del self._by_pair[watching.pair]
+        elif self._agenda is not None:
+            self._agenda.set(watching)
+
+
+def _parse(request: Request) -> Presence:
+    media = request.content_type
+    charset = (media.param("charset") or "") if media is not None else ""
+    language = (request.get("Content-Language") or "").split(",")[0].strip()
+    return parse(request.body, charset, language)
+
+
+def _is_pidf(request: Request) -> bool:
+    media = request.content_type
+    return media is not None and media.essence == MEDIA_TYPE
+
+
+def _error(event: Refused) -> DeliveryError:
+    """What a refusal means to people."""
+    reason = meaning(event.status)[0] if event.status >= 300 else Reason.TIMEOUT
+    if event.for_good:
+        return RefusedError(reason, event.text)
+    return Unreachable(reason, event.text, retry_after_s=event.retry_after_s)

@@ -1,0 +1,553 @@
+"""The subscriber's side of one subscription (RFC 6665 section 4.1), sans-I/O.
+
+             subscribe()                    NOTIFY pending         NOTIFY active
+    idle ──────────────────► trying ─────────────────► pending ──────────────────► active ◄─┐ refresh,
+     ▲                         │                          │                           │ └───┘ any NOTIFY
+     │     refused, no NOTIFY  │            unsubscribe() │                           │
+     ├─────────────────────────┘                          ▼                           │
+     └──────────────── NOTIFY terminated, Timer N ──── closing ◄──────────────────────┘
+
+It is the NOTIFY that makes the dialog, not the 2xx (section 4.4.1): it may come first, and where a SUBSCRIBE
+has forked, the first one wins and all others are told 481 (RFC 3856 section 6.9). A subscription is as long
+as the last word of the notifier says, and is refreshed before that while it is wanted; one that can not be
+refreshed stays good until then. What a refusal or an ending means is in two tables, `RESPONSES` and
+`ENDINGS`.
+
+`now` is in seconds since 1970, because what is remembered has to outlive a restart. A look (`look`) is a
+subscription of no length (section 4.4.3).
+"""
+
+from __future__ import annotations
+
+import enum
+from collections import deque
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+import msgspec
+
+from rialto.networks.sip.wire.dialogs import Dialog
+from rialto.networks.sip.wire.errors import BadMessage
+from rialto.networks.sip.wire.eventing import (
+    PRESENCE,
+    SubscriptionState,
+    Substate,
+    event_of,
+    expires_of,
+    subscription_state,
+)
+from rialto.networks.sip.wire.message import Request, Response
+
+TIMER_N_S: Final = 32.0  # 64*T1
+RETRY_REFRESH_S: Final = 60.0
+MAX_BRIEF: Final = 3
+"""How often 423 is taken for an answer."""
+
+
+class Window(msgspec.Struct, frozen=True, kw_only=True):
+    """How long a subscription may be; what is asked for is the most."""
+
+    min_s: int = 60
+    max_s: int = 3600
+
+
+class State(enum.StrEnum):
+    """Of the machine."""
+
+    IDLE = "idle"
+    TRYING = "trying"
+    PENDING = "pending"
+    ACTIVE = "active"
+    CLOSING = "closing"
+
+
+class Means(enum.Enum):
+    """What a final response to SUBSCRIBE means."""
+
+    FOR_GOOD = enum.auto()
+    """The authorization is at an end (RFC 8048 section 5.2.2)."""
+    NOBODY = enum.auto()
+    """The dialog is dead; and if nothing was ever granted, it never will be."""
+    DEAD = enum.auto()
+    """The dialog is dead (RFC 6665 section 4.1.2.2); a new one may live."""
+    BRIEF = enum.auto()
+    """Ask for longer."""
+    LATER = enum.auto()
+    """The dialog lives on until it expires."""
+
+
+RESPONSES: Final[dict[int, Means]] = {
+    403: Means.FOR_GOOD,
+    489: Means.FOR_GOOD,
+    603: Means.FOR_GOOD,
+    404: Means.NOBODY,
+    405: Means.NOBODY,
+    410: Means.NOBODY,
+    416: Means.NOBODY,
+    484: Means.NOBODY,
+    485: Means.NOBODY,
+    501: Means.NOBODY,
+    604: Means.NOBODY,
+    480: Means.DEAD,
+    481: Means.DEAD,
+    482: Means.DEAD,
+    483: Means.DEAD,
+    423: Means.BRIEF,
+}
+"""RFC 8048 section 5.2.2, RFC 6665 section 4.1.2.2; everything else is LATER."""
+
+
+class Ending(NamedTuple):
+    """What a `terminated` asks for. `at_once` where the notifier does not say when to come again."""
+
+    for_good: int = 0
+    """The status that would have said so at once; 0 where it is not for good."""
+    at_once: bool = False
+    stands: bool = False
+    """What was said last stays true; there is nothing to ask for."""
+
+
+ENDINGS: Final[dict[str, Ending]] = {
+    "deactivated": Ending(at_once=True),
+    "probation": Ending(),
+    "rejected": Ending(for_good=403),
+    "timeout": Ending(at_once=True),
+    "giveup": Ending(),
+    "noresource": Ending(for_good=404),
+    "invariant": Ending(stands=True),
+}
+"""RFC 6665 section 4.1.3; any other, and none, is `Ending()`."""
+
+
+class Pending(msgspec.Struct, frozen=True):
+    """The notifier has the request and has not decided."""
+
+
+class Active(msgspec.Struct, frozen=True):
+    """The subscription is granted. `first` in its dialog; `has_body` where news follows."""
+
+    first: bool
+    has_body: bool
+
+
+class News(msgspec.Struct, frozen=True):
+    """A document came, in `request`."""
+
+    request: Request
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """It was refused, has ended, or failed (`status` 0 where no response said so).
+
+    `retry_after_s` is 0 for "at once", None where nobody said.
+    """
+
+    status: int
+    text: str
+    for_good: bool
+    retry_after_s: float | None = None
+
+
+class Silent(msgspec.Struct, frozen=True):
+    """The subscription ran out and could not be refreshed; `since` is when the notifier was last heard."""
+
+    since: float
+
+
+class Ended(msgspec.Struct, frozen=True):
+    """It is over, as we wanted, or (`stands`) because nothing will ever change."""
+
+    stands: bool = False
+
+
+Event = Pending | Active | News | Refused | Silent | Ended
+
+
+class Kept(msgspec.Struct, array_like=True):
+    """What outlives a restart."""
+
+    dialog: Dialog
+    state: str
+    expires_at: float
+    heard_at: float
+
+
+class Subscriber:
+    """See the module.
+
+    `fresh` makes a new Dialog, `contact` writes our Contact; `spread` gives a number from 0 to 1, to spread
+    refreshes.
+    """
+
+    __slots__ = (
+        "_accept",
+        "_asked_s",
+        "_brief",
+        "_contact",
+        "_events",
+        "_expires_at",
+        "_fresh",
+        "_heard_at",
+        "_looking",
+        "_notify_by",
+        "_out",
+        "_owes_answer",
+        "_refresh_at",
+        "_spread",
+        "_under_way",
+        "_wanted",
+        "_window",
+        "changed",
+        "dialog",
+        "granted",
+        "state",
+    )
+
+    def __init__(
+        self,
+        fresh: Callable[[], Dialog],
+        *,
+        contact: Callable[[], str],
+        accept: str,
+        window: Window,
+        spread: Callable[[], float],
+    ) -> None:
+        self._fresh = fresh
+        self._contact = contact
+        self._accept = accept
+        self._window = window
+        self._spread = spread
+        self.dialog: Dialog | None = None
+        self.state = State.IDLE
+        self.granted = False
+        """Whether the watcher has the authorization, whatever becomes of this subscription."""
+        self.changed = False
+        """Whether there is something to be written down; whoever does so sets it to False."""
+        self._wanted = False
+        self._looking = False
+        self._owes_answer = False
+        """Whether somebody waits to hear what became of `subscribe`."""
+        self._under_way = False
+        self._asked_s = 0
+        self._brief = 0
+        self._expires_at = 0.0
+        self._refresh_at = 0.0
+        self._notify_by = 0.0
+        self._heard_at = 0.0
+        self._events: deque[Event] = deque()
+        self._out: Request | None = None
+
+    # -- what is wanted --------------------------------------------------------------------------------
+
+    def subscribe(self, now: float) -> None:
+        """Begin, or bring the present state: a refresh makes the notifier say everything again."""
+        self._wanted, self._looking, self._owes_answer = True, False, True
+        if self.state is State.IDLE:
+            self._begin(now)
+        elif self.state in (State.PENDING, State.ACTIVE) and not self._under_way and not self._notify_by:
+            self._ask(now, self._asked_s or self._window.max_s)
+
+    def unsubscribe(self, now: float) -> None:
+        """End it (RFC 8048 section 5.2.3); `Ended` follows, at once where there is nothing to end."""
+        self._wanted = self._owes_answer = False
+        if self.state is State.IDLE:
+            self._events.append(Ended())
+        elif self.state in (State.PENDING, State.ACTIVE) and not self._under_way:
+            self._close(now)
+
+    def look(self, now: float) -> None:
+        """One look, in a dialog of its own (RFC 8048 section 7.1)."""
+        if self.state is State.IDLE:
+            self._looking = self._owes_answer = True
+            self._wanted = False
+            self._begin(now)
+
+    # -- what comes ------------------------------------------------------------------------------------
+
+    def receive_response(self, response: Response, now: float) -> None:
+        """The final response to the SUBSCRIBE under way; challenges have been met before. 202 is as good as
+        200 (RFC 6665 section 8.3.1)."""
+        self._under_way = False
+        status = response.status
+        if status < 300:
+            self._accepted(response, now)
+        elif self.state is State.CLOSING:
+            self._end(now)
+        else:
+            self._refused(response, now)
+
+    def request_failed(self, text: str, now: float, retry_after_s: float | None = None) -> None:
+        """No final response came, or the SUBSCRIBE could not be sent."""
+        self._under_way = False
+        if self.state is State.CLOSING:
+            self._end(now)
+        else:
+            self._later(0, text, now, retry_after_s)
+
+    def receive_notify(self, request: Request, now: float) -> int:
+        """A NOTIFY with our tag; the status to answer with. Raises BadMessage."""
+        dialog = self.dialog
+        tag = request.from_.tag or ""
+        package, _ = event_of(request)
+        if package != PRESENCE:
+            return 489
+        if dialog is None or self.state is State.IDLE or (dialog.remote_tag and dialog.remote_tag != tag):
+            return 481  # RFC 3856 section 6.9: no second dialog; RFC 6665 section 5.4.9
+        says = subscription_state(request)
+        if not dialog.remote_tag:
+            if not tag:
+                raise BadMessage(400, "Missing From Tag", request)
+            dialog.remote_tag = tag
+            dialog.route_by(request)
+        if not dialog.in_order(request):
+            return 500  # RFC 3261 section 12.2.2; RFC 3856 section 6.8: never an older one over a newer one
+        dialog.aim(request)
+        self._notify_by = 0.0
+        self._heard_at = now
+        self.changed = True
+        if says.state is Substate.TERMINATED:
+            self._terminated(request, says, now)
+        elif self.state is not State.CLOSING:
+            self._told(request, says, now)
+        return 200
+
+    # -- what is to be done ----------------------------------------------------------------------------
+
+    def next_event(self) -> Event | None:
+        """The next thing that happened, oldest first."""
+        return self._events.popleft() if self._events else None
+
+    def next_request(self) -> Request | None:
+        """A SUBSCRIBE to send, without Via; one at a time."""
+        request, self._out = self._out, None
+        return request
+
+    def next_timer(self) -> float | None:
+        """When `handle_timer` must be called at the latest."""
+        if self.state is State.IDLE:
+            return None
+        refresh_at = self._refresh_at if self._wanted and not self._under_way else 0.0
+        return min((at for at in (self._notify_by, refresh_at, self._expires_at) if at), default=None)
+
+    def handle_timer(self, now: float) -> None:
+        """Let time pass."""
+        if self.state is State.IDLE:
+            return
+        if self._notify_by and self._notify_by <= now:
+            self._unheard(now)
+        elif self._expires_at and self._expires_at <= now:
+            self._lapsed(now)
+        elif self._wanted and not self._under_way and self._refresh_at and self._refresh_at <= now:
+            self._ask(now, self._asked_s or self._window.max_s)
+
+    # -- what outlives a restart -----------------------------------------------------------------------
+
+    def kept(self) -> Kept | None:
+        """What to write down; None where there is nothing worth it."""
+        if self.dialog is None or self.state not in (State.PENDING, State.ACTIVE) or self._looking:
+            return None
+        return Kept(self.dialog, self.state.value, self._expires_at, self._heard_at)
+
+    def resume(self, kept: Kept, now: float, *, wanted: bool) -> bool:
+        """Take up what was written down; False if it has run out since."""
+        if kept.expires_at <= now:
+            return False
+        self.dialog = kept.dialog
+        self.state = State(kept.state)
+        self._wanted = wanted
+        self._refresh_at = now + (kept.expires_at - now) * (0.5 + 0.4 * self._spread())
+        self._expires_at = kept.expires_at
+        self._heard_at = kept.heard_at
+        return True
+
+    # -- the engine ------------------------------------------------------------------------------------
+
+    def _begin(self, now: float) -> None:
+        self.dialog = self._fresh()
+        self.state = State.TRYING
+        self._brief = 0
+        self._expires_at = self._refresh_at = 0.0
+        self._ask(now, 0 if self._looking else self._window.max_s)
+
+    def _ask(self, now: float, expires_s: int) -> None:
+        dialog = self.dialog
+        assert dialog is not None
+        self._under_way = True
+        self._refresh_at = 0.0
+        if expires_s:
+            self._asked_s = expires_s
+        self._notify_by = now + TIMER_N_S  # section 4.1.2.4
+        self._out = dialog.request(
+            "SUBSCRIBE",
+            now,
+            (
+                ("Contact", self._contact()),
+                ("Event", PRESENCE),
+                ("Expires", str(expires_s)),
+                ("Accept", self._accept),
+            ),
+        )
+
+    def _close(self, now: float) -> None:
+        self.state = State.CLOSING
+        self._ask(now, 0)
+        self.changed = True
+
+    def _accepted(self, response: Response, now: float) -> None:
+        dialog = self.dialog
+        if dialog is None or self.state in (State.IDLE, State.CLOSING) or self._looking:
+            return
+        try:
+            expires_s = expires_of(response)
+            if dialog.remote_tag and response.to.tag == dialog.remote_tag:
+                dialog.aim(response)
+        except BadMessage:
+            expires_s = None
+        lasts_s: float = self._asked_s if expires_s is None else expires_s
+        if self._notify_by == 0.0:  # the NOTIFY came before the 2xx, and its word counts
+            self._lasts(min(lasts_s, self._expires_at - now), now)
+            self._after_notify(now)
+        else:
+            self._lasts(lasts_s, now)
+
+    def _refused(self, response: Response, now: float) -> None:
+        status, text = response.status, f"{response.status} {response.reason}".strip()
+        means = RESPONSES.get(status, Means.LATER)
+        retry_after_s = _retry_after(response)
+        if means is Means.BRIEF:
+            least = _least(response)
+            self._brief += 1
+            if self._brief <= MAX_BRIEF and least > self._asked_s and not self._looking:
+                self._ask(now, least)
+                return
+            means = Means.LATER
+        if means is Means.LATER:
+            self._later(status, text, now, retry_after_s)
+            return
+        had_dialog = self.state in (State.PENDING, State.ACTIVE)
+        for_good = means is Means.FOR_GOOD or (means is Means.NOBODY and not self.granted and not had_dialog)
+        self._forget()
+        if retry_after_s is None and had_dialog and not for_good:
+            retry_after_s = 0.0  # a new dialog, at once
+        self._events.append(Refused(status, text, for_good, retry_after_s))
+
+    def _later(self, status: int, text: str, now: float, retry_after_s: float | None) -> None:
+        """It failed, but nothing is lost that there was."""
+        self._notify_by = 0.0
+        if self.state is State.TRYING:
+            self._forget()
+            self._events.append(Refused(status, text, False, retry_after_s))
+            return
+        left_s = max(0.0, self._expires_at - now)
+        self._refresh_at = now + min(max(retry_after_s or 0.0, RETRY_REFRESH_S), max(1.0, left_s / 2))
+        if self._owes_answer:
+            self._owes_answer = False
+            self._events.append(Refused(status, text, False, retry_after_s))
+
+    def _told(self, request: Request, says: SubscriptionState, now: float) -> None:
+        first = self.state is State.TRYING or (self.state is State.PENDING and says.state is Substate.ACTIVE)
+        self.state = State.ACTIVE if says.state is Substate.ACTIVE else State.PENDING
+        self._owes_answer = False
+        if says.expires_s is not None:
+            self._lasts(says.expires_s, now)
+        elif not self._expires_at:
+            self._lasts(self._asked_s, now)  # section 4.1.3: it should have said
+        if says.state is Substate.PENDING:
+            # RFC 8048 section 5.2.1: not a word to the watcher, whatever the body says.
+            self._events.append(Pending())
+        else:
+            self.granted = True
+            self._events.append(Active(first, bool(request.body)))
+            if request.body:
+                self._events.append(News(request))
+        if not self._under_way:
+            self._after_notify(now)
+
+    def _after_notify(self, now: float) -> None:
+        """It was ended while it was being made."""
+        if not self._wanted and self.state in (State.PENDING, State.ACTIVE):
+            self._close(now)
+
+    def _terminated(self, request: Request, says: SubscriptionState, now: float) -> None:
+        closing, looking, wanted = self.state is State.CLOSING, self._looking, self._wanted
+        self._forget()
+        if closing or (not wanted and not looking):
+            self._over(now)
+            return
+        ending = ENDINGS.get(says.reason, Ending())
+        if request.body and not ending.for_good:
+            self._events.append(News(request))
+        if ending.for_good:
+            self._events.append(Refused(ending.for_good, f"ended by the other side: {says.reason}", True))
+        elif looking or ending.stands:
+            self._events.append(Ended(stands=ending.stands))
+        else:
+            wait = says.retry_after_s
+            if wait is None and ending.at_once:
+                wait = 0
+            text = f"ended by the other side: {says.reason or 'no reason given'}"
+            self._events.append(Refused(0, text, False, None if wait is None else float(wait)))
+
+    def _unheard(self, now: float) -> None:
+        """Timer N: no NOTIFY, no subscription (section 4.1.2.4)."""
+        self._notify_by = 0.0
+        if self.state is State.CLOSING:
+            self._end(now)
+            return
+        had_dialog = self.state is not State.TRYING
+        since = self._heard_at
+        self._forget()
+        if had_dialog:
+            self._events.append(Silent(since))
+            self._events.append(Refused(0, "no NOTIFY came after the refresh", False, 0.0))
+        else:
+            self._events.append(Refused(0, "no NOTIFY came", False))
+
+    def _lapsed(self, now: float) -> None:
+        closing, wanted, since = self.state is State.CLOSING, self._wanted, self._heard_at
+        self._forget()
+        if closing:
+            self._over(now)
+        elif wanted:
+            self._events.append(Silent(since))
+            self._events.append(Refused(0, "the subscription ran out and could not be refreshed", False))
+        else:
+            self._events.append(Ended())
+
+    def _end(self, now: float) -> None:
+        """The SUBSCRIBE that ends it was refused or is lost: it is over for us in any case."""
+        self._forget()
+        self._over(now)
+
+    def _over(self, now: float) -> None:
+        if self._wanted:
+            self._begin(now)  # somebody has changed their mind meanwhile
+        else:
+            self._events.append(Ended())
+
+    def _lasts(self, expires_s: float, now: float) -> None:
+        """The notifier's word on how long it is; refreshed at 75 to 90 % of it."""
+        self._expires_at = now + expires_s
+        self._refresh_at = now + expires_s * (0.75 + 0.15 * self._spread())
+        self.changed = True
+
+    def _forget(self) -> None:
+        self.state = State.IDLE
+        self.dialog = None
+        self._looking = self._under_way = self._owes_answer = False
+        self._expires_at = self._refresh_at = self._notify_by = 0.0
+        self._out = None
+        self.changed = True
+
+
+def _least(response: Response) -> int:
+    """Min-Expires of a 423; 0 where it can not be read."""
+    try:
+        return expires_of(response, "Min-Expires") or 0
+    except BadMessage:
+        return 0
+
+
+def _retry_after(response: Response) -> float | None:
+    text = (response.get("Retry-After") or "").split(";")[0].split("(")[0].strip()
+    return float(text[:9]) if text.isascii() and text.isdigit() else None
