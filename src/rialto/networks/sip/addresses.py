@@ -12,6 +12,7 @@ from rialto.networks.sip.wire import NameAddr, Uri, sip_uri
 SCHEMES = ("sip", "sips", "im", "pres")
 
 
+@lru_cache(maxsize=4096)
 def address_of(uri: Uri, instance: str | None = None) -> Address:
     """Who a URI means; `instance` where the header gave one outside the URI. Raises AddressError.
 

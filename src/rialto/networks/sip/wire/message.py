@@ -139,7 +139,7 @@ class SipMessage:
     @property
     def top_via(self) -> Via:
         """The first Via value, the only one that transactions look at."""
-        via: Via = self._view("Via")
+        via: Via = self._views.get("Via") or self._view("Via")
         return via
 
     @property
@@ -165,13 +165,13 @@ class SipMessage:
     @property
     def from_(self) -> NameAddr:
         """The From header."""
-        sender: NameAddr = self._view("From")
+        sender: NameAddr = self._views.get("From") or self._view("From")
         return sender
 
     @property
     def to(self) -> NameAddr:
         """The To header."""
-        to: NameAddr = self._view("To")
+        to: NameAddr = self._views.get("To") or self._view("To")
         return to
 
     @property
@@ -184,13 +184,13 @@ class SipMessage:
     @property
     def call_id(self) -> str:
         """The Call-ID, compared byte by byte (RFC 3261 section 20.8)."""
-        call_id: str = self._view("Call-ID")
+        call_id: str = self._views.get("Call-ID") or self._view("Call-ID")
         return call_id
 
     @property
     def cseq(self) -> tuple[int, str]:
         """The number and the method of CSeq."""
-        cseq: tuple[int, str] = self._view("CSeq")
+        cseq: tuple[int, str] = self._views.get("CSeq") or self._view("CSeq")
         return cseq
 
     @property

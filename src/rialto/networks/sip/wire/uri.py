@@ -43,7 +43,7 @@ _OPAQUE: Final = re.compile(r'([A-Za-z][A-Za-z0-9+.\-]{0,63}):([^\x00-\x20\x7f"<
 _NUMBER: Final = re.compile(r"\+?[0-9A-Fa-f*#().\-]{1,128}")
 
 
-class Uri(msgspec.Struct, frozen=True, kw_only=True):
+class Uri(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True):
     """One URI, taken apart; immutable, so safe to share and to use as a key.
 
     `scheme` and `host` are lower-case; an IPv6 `host` stands without its brackets. `user` and the
