@@ -86,15 +86,14 @@ class Between(FakeHub):
 class Gateway(House):
     """The gateway, which speaks for Juliet's domain."""
 
-    def __init__(self, peers: tuple[Peer, ...], *, port: int, rows: list[WatchRow] | None = None) -> None:
-        super().__init__(VERONA, peers, port=port)
+    def __init__(self, peers: tuple[Peer, ...], *, port: int, ours: str = VERONA, **more: Any) -> None:
+        super().__init__(ours, peers, port=port, **more)
         self.far = FarSide()
-        self.hub: Between = Between(VERONA, peers, self.far)
-        self.rows = rows or []
+        self.hub: Between = Between(ours, peers, self.far)
         self.network.context = _with_clock(self.network.context)
 
     async def start(self) -> None:
-        self.hub.begin(self.network, self.rows)
+        self.hub.begin(self.network, [])
         await self.network.start(self.hub)  # type: ignore[arg-type]
         self.hub.presence.go()
 
