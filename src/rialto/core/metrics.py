@@ -1,11 +1,15 @@
 """What is counted: every metric's name, labels and help in one table.
 
-Children are bound once and kept, so that counting costs a dictionary look-up and an addition.
+Counters are plain numbers by name and labels, counted on the event loop's thread and read by the exporter's:
+counting costs a dictionary look-up and an addition, without a lock.
 """
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from collections.abc import Iterator
+
+from prometheus_client import CollectorRegistry, Gauge
+from prometheus_client.metrics_core import CounterMetricFamily
 
 COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "accepted": ("Messages taken on: on disk and acknowledged.", ("peer",)),
@@ -45,31 +49,39 @@ GAUGES: dict[str, str] = {
 
 
 class Metrics:
-    """The counters and gauges of one instance."""
+    """The counters and gauges of one instance; a collector of its registry."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self._counters = {
-            name: Counter(f"rialto_{name}", text, labels, registry=self.registry)
-            for name, (text, labels) in COUNTERS.items()
-        }
-        self._children: dict[tuple[str, ...], Counter] = {}
+        self._counts: dict[tuple[str, ...], int] = {(name,): 0 for name in COUNTERS if not COUNTERS[name][1]}
+        """By counter and labels; those without labels stand at 0 from the beginning."""
+        self.registry.register(self)
         self.gauges = {
             name: Gauge(f"rialto_{name}", text, registry=self.registry) for name, text in GAUGES.items()
         }
 
-    def count(self, name: str, *labels: str) -> None:
-        """Add one. Raises KeyError for a counter that is not in the table."""
-        child = self._children.get((name, *labels))
-        if child is None:
-            counter = self._counters[name]
-            child = self._children[(name, *labels)] = counter.labels(*labels) if labels else counter
-        child.inc()
+    def count(self, *key: str) -> None:
+        """Add one; `key` is the counter's name and its labels.
 
-    def value(self, name: str, *labels: str) -> float:
+        Raises KeyError for a counter that is not in the table, ValueError for a wrong number of labels.
+        """
+        if key in self._counts:
+            self._counts[key] += 1
+            return
+        if len(key) - 1 != len(COUNTERS[key[0]][1]):
+            raise ValueError(f"labels of {key[0]}: {', '.join(COUNTERS[key[0]][1])}")
+        self._counts[key] = 1
+
+    def value(self, *key: str) -> float:
         """What a counter stands at."""
-        text = COUNTERS[name][1]
-        return (
-            self.registry.get_sample_value(f"rialto_{name}_total", dict(zip(text, labels, strict=True)))
-            or 0.0
-        )
+        return float(self._counts.get(key, 0))
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        """For the registry: all counters as they stand."""
+        families = {
+            name: CounterMetricFamily(f"rialto_{name}", text, labels=labels)
+            for name, (text, labels) in COUNTERS.items()
+        }
+        for (name, *labels), value in tuple(self._counts.items()):
+            families[name].add_metric(labels, value)
+        yield from families.values()
