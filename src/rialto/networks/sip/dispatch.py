@@ -18,6 +18,7 @@ import structlog
 from rialto.core.hub import Hub
 from rialto.core.network import Context
 from rialto.model.errors import DeliveryError, LocalProtocolError, Reason, Unreachable
+from rialto.networks.sip.course import Course
 from rialto.networks.sip.flows import Flow
 from rialto.networks.sip.locate import Target, locate
 from rialto.networks.sip.outbound import Sending
@@ -25,7 +26,7 @@ from rialto.networks.sip.probe import Probe
 from rialto.networks.sip.routes import Route
 from rialto.networks.sip.transport import Transports
 from rialto.networks.sip.trunk import Trunk
-from rialto.networks.sip.wire import Request
+from rialto.networks.sip.wire import Request, Uri
 from rialto.networks.sip.wire.transactions import TransactionLayer
 
 MAX_ROUTES = 10_000
@@ -53,8 +54,8 @@ class Dispatch:
         self._turn = turn
         self._loop = asyncio.get_running_loop()
         self._routes: OrderedDict[str, Route] = OrderedDict()
-        self._locating: dict[str, list[Sending | Probe]] = {}
-        self._connecting: dict[tuple[Target, str], list[Sending | Probe]] = {}
+        self._locating: dict[str, list[Sending | Probe | Course]] = {}
+        self._connecting: dict[tuple[Target, str], list[Sending | Probe | Course]] = {}
         self._answered: OrderedDict[str, int] = OrderedDict()
         self._tasks: set[asyncio.Task[None]] = set()
         self._vias: dict[tuple[str, bool], str] = {}
@@ -82,7 +83,7 @@ class Dispatch:
         """A flow that can be used now. Raises DeliveryError where there can never be one."""
         return self._transports.flow_to(target, trunk)
 
-    def connect(self, target: Target, sending: Sending | Probe) -> None:
+    def connect(self, target: Target, sending: Sending | Probe | Course) -> None:
         """Make a connection; one for all who want it."""
         key = (target, sending.trunk.peer.name)
         waiting = self._connecting.get(key)
@@ -110,7 +111,7 @@ class Dispatch:
                 sending.not_connected(failure)
         self._turn()
 
-    def transmit(self, request: Request, flow: Flow, sending: Sending | Probe) -> None:
+    def transmit(self, request: Request, flow: Flow, sending: Sending | Probe | Course) -> None:
         """Begin a client transaction."""
         try:
             self._layer.request(request, flow, self._loop.time(), sending)
@@ -147,9 +148,9 @@ class Dispatch:
         if len(self._answered) > MAX_REMEMBERED:
             self._answered.popitem(last=False)
 
-    def route(self, trunk: Trunk, domain: str) -> Route:
-        """The targets of a destination, and their standing."""
-        key = f"{trunk.peer.name} {trunk.destination(domain)}"
+    def route(self, trunk: Trunk, domain: str, uri: Uri | None = None) -> Route:
+        """The targets of a destination (or of a URI), and their standing."""
+        key = _key(trunk, domain, uri)
         route = self._routes.get(key)
         if route is None:
             route = self._routes[key] = Route()
@@ -157,19 +158,19 @@ class Dispatch:
                 self._routes.popitem(last=False)
         return route
 
-    def begin(self, sending: Sending | Probe, domain: str) -> None:
-        """Let a sending go, as soon as it is known where to."""
+    def begin(self, sending: Sending | Probe | Course, domain: str, uri: Uri | None = None) -> None:
+        """Let a sending go, as soon as it is known where to: by the domain, or by a URI of its dialog."""
         route, trunk = sending.route, sending.trunk
         if route.targets and route.fresh_until > self._loop.time():
             sending.go()
             return
-        key = f"{trunk.peer.name} {trunk.destination(domain)}"
+        key = _key(trunk, domain, uri)
         waiting = self._locating.get(key)
         if waiting is not None:
             waiting.append(sending)
             return
         self._locating[key] = [sending]
-        self.spawn(self._locate(key, trunk, domain, route))
+        self.spawn(self._locate(key, trunk, uri or trunk.uri(domain), route))
 
     def _own_name(self) -> str:
         """Whose certificate we show: that of a domain which we speak for, if we have one."""
@@ -178,12 +179,12 @@ class Dispatch:
             (name for name in ours if self.context.certificates.covers(name)), self.context.server_name
         )
 
-    async def _locate(self, key: str, trunk: Trunk, domain: str, route: Route) -> None:
+    async def _locate(self, key: str, trunk: Trunk, uri: Uri, route: Route) -> None:
         failure: DeliveryError | None = None
         try:
             targets = await locate(
                 self.context.dns,
-                trunk.uri(domain),
+                uri,
                 trunk.settings.transports,
                 random.random,
                 trunk.settings.tls_name,
@@ -193,7 +194,7 @@ class Dispatch:
             failure = error
         except Exception:
             # Whatever it was, those who wait must hear of it: nobody else will wake them.
-            _log.exception("not located", network=self.name, domain=domain)
+            _log.exception("not located", network=self.name, domain=uri.host)
             failure = Unreachable(Reason.INTERNAL, "the gateway could not look up the domain")
         for sending in self._locating.pop(key):
             sending.located(failure)
@@ -218,3 +219,7 @@ class Dispatch:
         task = self._loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _key(trunk: Trunk, domain: str, uri: Uri | None) -> str:
+    return f"{trunk.peer.name} {trunk.destination(domain) if uri is None else uri}"

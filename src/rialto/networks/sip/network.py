@@ -18,19 +18,21 @@ from typing import Any
 import structlog
 
 from rialto.core.hub import Hub
-from rialto.core.network import Context, Delivery, LinkState, Network, Peer
+from rialto.core.network import Context, Delivery, LinkState, Network, PairView, Peer, Side, Verb
 from rialto.model.address import Address
 from rialto.model.errors import ConfigError, DeliveryError, Reason, Refused, Unreachable
 from rialto.model.message import Message, Report
 from rialto.net.certificates import Trust
 from rialto.net.hostport import join_host_port
 from rialto.networks.sip.addresses import spelling_key
+from rialto.networks.sip.course import Course
 from rialto.networks.sip.dispatch import Dispatch
 from rialto.networks.sip.flows import Flow, StreamFlow
 from rialto.networks.sip.identity import Prover
 from rialto.networks.sip.inbound import Answer
 from rialto.networks.sip.locate import Target
 from rialto.networks.sip.outbound import Sending
+from rialto.networks.sip.presence import SipPresence
 from rialto.networks.sip.probe import Probe
 from rialto.networks.sip.reception import Reception
 from rialto.networks.sip.settings import DEFAULT_PORTS, Settings, parse_listen
@@ -58,7 +60,10 @@ _log = structlog.get_logger(__name__)
 
 
 class SipNetwork:
-    """See `rialto.core.network.Network`."""
+    """See `rialto.core.network.Network` and `PresenceNetwork`."""
+
+    pushes = False
+    """A notifier is silent once the subscription has ended."""
 
     def __init__(self, settings: Settings, context: Context) -> None:
         """Raises ConfigError for settings that can't work."""
@@ -81,6 +86,7 @@ class SipNetwork:
         self._hub: Hub
         self.dispatch: Dispatch
         self.reception: Reception
+        self.presence = SipPresence(context, self._trunk, self._spell)
         tap: Callable[[str, str, bytes], None] | None = None
         if context.tap is not None:
             outer = context.tap
@@ -107,10 +113,11 @@ class SipNetwork:
         self.dispatch = Dispatch(self.context, self.layer, self.transports, hub, self._turn)
         self.reception = Reception(
             self.context, self.settings, self.layer, self.transports, hub, self._prover(),
-            self._later, self.dispatch.route,
+            self._later, self.dispatch.route, self.presence,
         )  # fmt: skip
         await self.transports.start(self.listens)
         self.reception.own_names = self.transports.own_names()
+        self.presence.start(hub, self.dispatch, self.reception, self.transports, self._later)
         for transport, host, port in self.transports.bound():
             _log.info("listening", network=self.name, transport=transport, address=join_host_port(host, port))
 
@@ -123,6 +130,7 @@ class SipNetwork:
         end = self._loop.time() + grace_s
         while (self.reception.waiting or self.dispatch.busy) and self._loop.time() < end:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
+        self.presence.stop()
         await self.dispatch.stop()
         self._turn()
         if self._alarm is not None:
@@ -175,6 +183,18 @@ class SipNetwork:
         self.dispatch.begin(Sending(self.dispatch, delivery, trunk, ready, route), delivery.domain)
         self._later()
 
+    def resume(self, view: PairView, side: Side) -> None:
+        """See `PresenceNetwork`."""
+        self.presence.resume(view, side)
+
+    def watch(self, view: PairView, verb: Verb) -> None:
+        """See `PresenceNetwork`."""
+        self.presence.watch(view, verb)
+
+    def tell(self, view: PairView) -> None:
+        """See `PresenceNetwork`."""
+        self.presence.tell(view)
+
     def links(self) -> list[LinkState]:
         """See `Network`."""
         states = []
@@ -205,6 +225,9 @@ class SipNetwork:
         self.dispatch.begin(probe, domain)
         self._later()
         return await probe.result
+
+    def _trunk(self, name: str) -> Trunk | None:
+        return self.trunks.get(name)
 
     def _spell(self, address: Address) -> str:
         """How a SIP user writes the own name (ADR-14)."""
@@ -268,7 +291,7 @@ class SipNetwork:
                 owner.responded(event.response)
         elif isinstance(owner, Answer):
             self.reception.abandoned(event.transaction, owner)  # type: ignore[arg-type]
-        elif isinstance(owner, Sending | Probe) and type(event) is not AckReceived:
+        elif isinstance(owner, Sending | Probe | Course) and type(event) is not AckReceived:
             if type(event) is TimedOut:
                 owner.timed_out()
             else:

@@ -3,6 +3,7 @@
 message ─► validate ─► retransmission? answered from its transaction
    ─► congested? 503 ─► `identity`: a stranger? 403 without any state ─► transaction
    ─► `ua`: refused? ─► `translate` ─► hub.accept ─► `Answer` waits for what becomes of it
+                      └► `presence`, for SUBSCRIBE and NOTIFY
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from rialto.networks.sip.addresses import folded
 from rialto.networks.sip.flows import Flow, StreamFlow, UdpFlow
 from rialto.networks.sip.identity import Doubt, Prover, Sender
 from rialto.networks.sip.inbound import Answer
+from rialto.networks.sip.presence import SipPresence
 from rialto.networks.sip.routes import Route
 from rialto.networks.sip.settings import DEFAULT_PORTS, Settings
 from rialto.networks.sip.translate import to_message
@@ -54,6 +56,7 @@ class Reception:
         prover: Prover,
         later: Callable[[], None],
         route: Callable[[Trunk, str], Route],
+        presence: SipPresence,
     ) -> None:
         self.name = context.name
         self.context = context
@@ -68,6 +71,7 @@ class Reception:
         self._hub = hub
         self._later = later
         self._route = route
+        self._presence = presence
         self._loop = asyncio.get_running_loop()
         self._logged: OrderedDict[tuple[str, str], float] = OrderedDict()
         self.own_names: frozenset[str] = frozenset()
@@ -101,7 +105,7 @@ class Reception:
         if method == "ACK":
             self._layer.receive_request(request, flow, now)
             return
-        if method == "MESSAGE" and (
+        if method in ("MESSAGE", "SUBSCRIBE") and (
             self._hub.congested or self.stopping or self._layer.server_count >= self.settings.max_transactions
         ):
             self._hub.count("refused", "", Reason.CONGESTION)
@@ -138,8 +142,11 @@ class Reception:
         )
         try:
             refused = ua.inspect(facts)
-            if refused is None:
+            if refused is None and request.method == "MESSAGE":
                 self._take(transaction, request, sender)
+                return
+            if refused is None:
+                self._presence.receive(transaction, request, sender)
                 return
         except BadMessage as error:
             refused = ua.Refusal(error.status, "bad-message", error.text, error.headers)
@@ -228,14 +235,14 @@ class Reception:
             transaction.owner = None
             self.waiting -= 1
         request = transaction.request
-        response = response_to(request, status, text, to_tag=self._tag(request), headers=headers)
+        response = response_to(request, status, text, to_tag=self.tag(request), headers=headers)
         now = self._loop.time()
         try:
             self._layer.respond(transaction, response, now)
         except LocalProtocolError:
             _log.exception("an answer that can not be given", network=self.name, status=status)
             if not transaction.answered:
-                self._layer.respond(transaction, response_to(request, 500, to_tag=self._tag(request)), now)
+                self._layer.respond(transaction, response_to(request, 500, to_tag=self.tag(request)), now)
         self._later()
 
     def _reply(
@@ -248,11 +255,11 @@ class Reception:
     ) -> None:
         """Answer without a transaction (section 8.2.7)."""
         try:
-            flow.send(response_to(request, status, text, to_tag=self._tag(request), headers=headers).encode())
+            flow.send(response_to(request, status, text, to_tag=self.tag(request), headers=headers).encode())
         except LocalProtocolError as error:
             _log.info("an answer that can not be written", network=self.name, why=str(error))
 
-    def _tag(self, request: Request) -> str:
+    def tag(self, request: Request) -> str:
         """The To tag: the same for every copy of a request (section 8.2.7), and of nobody's guessing."""
         firsts = request.firsts
         text = f"{firsts.get('Call-ID')}\0{firsts.get('Via')}\0{firsts.get('CSeq')}"

@@ -155,6 +155,40 @@ class PeerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
             "answer."
         ),
     ] = True
+    presence: Annotated[
+        bool,
+        Meta(
+            description="Carry presence to and from the peer (RFC 8048); without it a SUBSCRIBE is refused "
+            "(489)."
+        ),
+    ] = True
+    min_expires_s: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=3600,
+            description="The shortest subscription that the peer's watchers may have; a shorter one is told "
+            "423.",
+        ),
+    ] = 60
+    max_expires_s: Annotated[
+        int,
+        Meta(
+            ge=60,
+            le=604_800,
+            description="The longest subscription that the peer's watchers are given, and what we ask the "
+            "peer for.",
+        ),
+    ] = 3600
+    notify_every_s: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=600,
+            description="How often a watcher is told at most (RFC 3856 section 6.10); what changes in "
+            "between is told as one.",
+        ),
+    ] = 5.0
     username: Annotated[str, Meta(description="Who we are when the peer challenges us.")] = ""
     password: Annotated[str, Meta(description="Our password; better in a file or the environment.")] = ""
     password_file: Annotated[str, Meta(description="A file that holds our password.")] = ""

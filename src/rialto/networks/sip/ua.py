@@ -1,8 +1,8 @@
 """What becomes of a request: the inspection of RFC 3261 section 8.2, as a table of rules in its order.
 
 Each rule looks at the facts and objects with a `Refusal`, or lets pass. What passes them all is answered by
-`ANSWERS` (OPTIONS, CANCEL, and everything that needs a dialog, of which we have none), or is a MESSAGE for
-the hub.
+`ANSWERS` (OPTIONS, CANCEL, and everything that needs a session, of which we have none), or goes on: a MESSAGE
+to the hub, SUBSCRIBE and NOTIFY to `presence`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from rialto.networks.sip.identity import Doubt, Sender
 from rialto.networks.sip.translate import ACCEPT
 from rialto.networks.sip.wire import BadMessage, Request, unsupported_extensions
 
-ALLOW = "MESSAGE, OPTIONS, INVITE, ACK, BYE, CANCEL"
+ALLOW = "MESSAGE, OPTIONS, SUBSCRIBE, NOTIFY, INVITE, ACK, BYE, CANCEL"
+ALLOW_EVENTS = "presence"
 SUPPORTED: tuple[str, ...] = ()
 KNOWN = frozenset(
     [
@@ -118,7 +119,7 @@ def _require(facts: Facts) -> Refusal | None:
 
 def _max_forwards(facts: Facts) -> Refusal | None:
     """Section 16.3: we forward, if not as a proxy. OPTIONS at 0 is for us (section 11)."""
-    if facts.request.method == "MESSAGE" and facts.request.max_forwards == 0:
+    if facts.request.method in ("MESSAGE", "SUBSCRIBE") and facts.request.max_forwards == 0:
         return Refusal(483, "max-forwards")
     return None
 
@@ -148,6 +149,7 @@ def _options(facts: Facts) -> Refusal:
         ("Accept", ACCEPT),
         ("Accept-Encoding", "identity"),
         ("Accept-Language", "en"),
+        ("Allow-Events", ALLOW_EVENTS),
     )
     return Refusal(200, "options", headers=(*headers, ("Supported", ", ".join(SUPPORTED))))
 
@@ -176,22 +178,35 @@ def _event(facts: Facts) -> Refusal:
     return Refusal(489, "event", headers=(("Allow-Events", ""),))
 
 
-ANSWERS: dict[str, Callable[[Facts], Refusal]] = {
+def _subscribe(facts: Facts) -> Refusal | None:
+    """For `presence`, where the peer has it."""
+    return None if _carries_presence(facts) else _event(facts)
+
+
+def _notify(facts: Facts) -> Refusal | None:
+    return None if _carries_presence(facts) else _no_dialog(facts)
+
+
+def _carries_presence(facts: Facts) -> bool:
+    return isinstance(facts.sender, Sender) and facts.sender.trunk.settings.presence
+
+
+ANSWERS: dict[str, Callable[[Facts], Refusal | None]] = {
     "OPTIONS": _options,
     "INVITE": _invite,
     "BYE": _no_dialog,
     "INFO": _no_dialog,
     "UPDATE": _no_dialog,
     "PRACK": _no_dialog,
-    "NOTIFY": _no_dialog,
+    "NOTIFY": _notify,
     "CANCEL": _cancel,
-    "SUBSCRIBE": _event,
+    "SUBSCRIBE": _subscribe,
     "PUBLISH": _event,
 }
 
 
 def inspect(facts: Facts) -> Refusal | None:
-    """None for a MESSAGE that may go on; else what to answer."""
+    """None for what may go on; else what to answer."""
     for rule in RULES:
         refusal = rule(facts)
         if refusal is not None:
