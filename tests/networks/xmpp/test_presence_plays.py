@@ -349,6 +349,21 @@ async def test_the_last_resource_that_goes_ends_the_session_and_the_first_begins
     await until(lambda: gateway.far.said[-1] == (SEEING, Verb.OPEN))
 
 
+async def test_who_came_while_we_were_away_is_found_after_a_restart(stand: Raise) -> None:
+    server, gateway = await stand()
+    await granted(server, gateway)
+    await returned(server, gateway)
+    await until(lambda: not listening(gateway))
+    gateway.hub.presence.close(SEEN, None)
+    server.answers["probe"] = [presence("", resource="orchard")]
+    view = gateway.hub.presence.view(SEEN)
+    assert view is not None
+    gateway.network.resume(view, "presentity")
+    gateway.network._watching.start()
+    await until(lambda: listening(gateway))
+    assert gateway.far.said[-1] == (SEEING, Verb.OPEN)
+
+
 async def test_a_user_who_is_not_there_any_more_is_told_nothing_more(stand: Raise) -> None:  # DEP-5
     server, gateway = await stand()
     await granted(server, gateway)

@@ -45,6 +45,8 @@ MISSED_AFTER_S = 1.0
 
 RECALL_EVERY_S = 0.1
 """After a restart, how often one of those is looked at who may have come or gone meanwhile."""
+RECALL_FROM = 100
+"""Among so many it is searched for."""
 
 Write = Callable[[Element, Parcel | None], None]
 
@@ -121,7 +123,8 @@ class Watching:
 
     def resume(self, view: PairView, side: Side) -> None:
         """See `PresenceNetwork`: who may have come or gone while we were away is looked at later."""
-        if side == "presentity" and view.grant is Grant.GRANTED and not view.listening:
+        carried = view.presentity_peer.settings.presence
+        if side == "presentity" and carried and view.grant is Grant.GRANTED and not view.listening:
             self._recall.append(view.pair)
 
     def start(self) -> None:
@@ -141,10 +144,10 @@ class Watching:
     def _remember(self) -> None:
         """Whoever watches a user without listening has no use for the answer; the user, who watches in
         return and may have come while we were away, does."""
-        while self._recall:
+        for _ in range(min(RECALL_FROM, len(self._recall))):
             pair = self._recall.popleft()
-            back = self._hub.presence.view(Pair(pair.presentity, pair.watcher))
             view = self._hub.presence.view(pair)
+            back = self._hub.presence.view(Pair(pair.presentity, pair.watcher))
             if view is not None and back is not None and back.grant is Grant.GRANTED:
                 self.look(view)
                 break
