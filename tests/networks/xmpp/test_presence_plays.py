@@ -354,11 +354,10 @@ async def test_who_came_while_we_were_away_is_found_after_a_restart(stand: Raise
     await granted(server, gateway)
     await returned(server, gateway)
     await until(lambda: not listening(gateway))
-    gateway.hub.presence.close(SEEN, None)
     server.answers["probe"] = [presence("", resource="orchard")]
     view = gateway.hub.presence.view(SEEN)
     assert view is not None
-    gateway.network.resume(view, "presentity")
+    gateway.network.resume(replace(view, listening=False), "presentity")
     gateway.network._watching.start()
     await until(lambda: listening(gateway))
     assert gateway.far.said[-1] == (SEEING, Verb.OPEN)
