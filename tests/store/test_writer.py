@@ -270,3 +270,20 @@ async def test_in_one_batch_a_row_is_inserted_before_it_is_changed(path: Path) -
         ("sent", None, "1\n2\n3\n")
     ]
     connection.close()
+
+
+@pytest.mark.parametrize("count", [1, units.ROWS_AT_ONCE, 3 * units.ROWS_AT_ONCE - 1])
+async def test_rows_that_go_in_together_all_go_in(path: Path, count: int) -> None:
+    writer = Writer(path)
+    writer.start()
+    told: Told = []
+    for number in range(count):
+        row = (f"{number:03}/message", f"{number:03}", "message", 1.0, "x", "y", "x", "y", "sent", number, 1)
+        writer.submit([(units.INSERT_USAGE, row)], note(told, f"{number:03}"))
+    await writer.flush()
+    await writer.stop()
+    with sqlite3.connect(path) as connection:
+        rows = connection.execute("SELECT message_id, size_bytes FROM usage ORDER BY event_id").fetchall()
+    connection.close()
+    assert rows == [(f"{number:03}", number) for number in range(count)]
+    assert told == [(name, "written") for name, _ in rows]

@@ -104,3 +104,12 @@ STATEMENTS: tuple[str, ...] = (
 (
     INSERT_MESSAGE, NOTE, SETTLE, INSERT_USAGE, REMEMBER, FORGET, WRITE_WATCH, REMOVE_WATCH,
 ) = range(len(STATEMENTS))  # fmt: skip
+
+ROWS_AT_ONCE = 8
+"""So many rows go in by one statement where there are as many: a statement costs as much as a few rows."""
+
+AT_ONCE: dict[int, str] = {
+    number: STATEMENTS[number] + f", ({', '.join('?' * len(columns))})" * (ROWS_AT_ONCE - 1)
+    for number, columns in ((INSERT_MESSAGE, MESSAGE_COLUMNS), (INSERT_USAGE, USAGE_COLUMNS))
+}
+"""The statements that put in rows, for `ROWS_AT_ONCE` of them."""

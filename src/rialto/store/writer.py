@@ -27,12 +27,13 @@ import queue
 import sqlite3
 import threading
 from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 
 import structlog
 
 from rialto.model.errors import RialtoError
-from rialto.store.units import STATEMENTS, Unit
+from rialto.store.units import AT_ONCE, ROWS_AT_ONCE, STATEMENTS, Parameters, Unit
 
 Done = Callable[["StoreError | None"], None]
 _Batch = list[tuple[Unit, Done]]
@@ -200,18 +201,31 @@ class Writer:
         """Commit the batch; None when all of it is on disk, else an entry for each unit."""
         try:
             self._connection.execute("BEGIN IMMEDIATE")
-            rows: list[list[tuple[object, ...]]] = [[] for _ in STATEMENTS]
+            rows: list[list[Parameters]] = [[] for _ in STATEMENTS]
             for unit, _ in batch:
                 for statement, parameters in unit:
                     rows[statement].append(parameters)
-            for sql, parameters_list in zip(STATEMENTS, rows, strict=True):
+            for statement, parameters_list in enumerate(rows):
                 if parameters_list:
-                    self._connection.executemany(sql, parameters_list)
+                    self._execute(statement, parameters_list)
             self._connection.execute("COMMIT")
         except Exception:  # also what the driver says of a value that it cannot write, in many classes
             self._roll_back()
             return self._write_one_by_one(batch)
         return None
+
+    def _execute(self, statement: int, parameters_list: list[Parameters]) -> None:
+        done = 0
+        if statement in AT_ONCE:
+            done = len(parameters_list) // ROWS_AT_ONCE * ROWS_AT_ONCE
+            self._connection.executemany(
+                AT_ONCE[statement],
+                [
+                    tuple(chain.from_iterable(parameters_list[first : first + ROWS_AT_ONCE]))
+                    for first in range(0, done, ROWS_AT_ONCE)
+                ],
+            )
+        self._connection.executemany(STATEMENTS[statement], parameters_list[done:])
 
     def _write_one_by_one(self, batch: _Batch) -> list[StoreError | None] | None:
         errors: list[StoreError | None] = []
