@@ -180,3 +180,17 @@ async def test_her_session_follows_what_she_shows(server, inside, log_in):
     await eventually(lambda: gateway.far.said[-1] == (SEEING, Verb.CLOSE), "her session has ended")
     await log_in("alice@xa.example/second")
     await eventually(lambda: gateway.far.said[-1] == (SEEING, Verb.OPEN), "another has begun")
+
+
+@pytest.mark.parametrize("how", ["stop", "kill"])
+async def test_a_server_that_restarts_leaves_no_ghost(how, prosody, inside, log_in):
+    server = prosody("xa.example")
+    gateway = await inside()
+    alice = await log_in("alice@xa.example/first")
+    await asked(gateway, alice)
+    alice.send_presence(pto="juliet@sip.example", ptype="subscribed")
+    await eventually(lambda: known(gateway) == {"first": Show.AVAILABLE}, "alice is seen")
+    await asyncio.to_thread(server.program.kill if how == "kill" else server.stop)
+    await asyncio.to_thread(server.start)
+    await log_in("alice@xa.example/second")
+    await eventually(lambda: known(gateway) == {"second": Show.AVAILABLE}, "only her new device is seen", 30)

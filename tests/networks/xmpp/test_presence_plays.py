@@ -360,7 +360,7 @@ async def test_who_came_while_we_were_away_is_found_after_a_restart(stand: Raise
     gateway.network.resume(replace(view, listening=False), "presentity")
     gateway.network._watching.start()
     await until(lambda: listening(gateway))
-    assert gateway.far.said[-1] == (SEEING, Verb.OPEN)
+    await until(lambda: gateway.far.said[-1] == (SEEING, Verb.OPEN))
 
 
 async def test_a_user_who_is_not_there_any_more_is_told_nothing_more(stand: Raise) -> None:  # DEP-5
