@@ -68,11 +68,17 @@ def answer_iq(stanza: Element, recipient: Address, about: Self) -> tuple[Element
     return _refuse(stanza, "service-unavailable"), "service-unavailable"
 
 
+_KINDS = frozenset(
+    {"available", "unavailable", "subscribed", "unsubscribe", "unsubscribed", "probe", "error"}
+)
+"""What RFC 6121 section 4.7.1 knows besides `subscribe`; strangers name no metrics."""
+
+
 def answer_presence(stanza: Element) -> tuple[Element | None, str]:
     """The answer to a presence stanza where presence is not carried, if it needs one, and what it was."""
     kind = stanza.get("type") or "available"
     if kind != "subscribe":
-        return None, kind
+        return None, kind if kind in _KINDS else "of no known type"
     # RFC 6121 section 3.1.3: bare addresses.
     bare = {"from": stanza.get("to").partition("/")[0], "to": stanza.get("from").partition("/")[0]}
     reply = bare | {"type": "unsubscribed"}

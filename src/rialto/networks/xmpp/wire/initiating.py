@@ -117,7 +117,7 @@ class Initiating(ServerStream):
         self._restart()
         if not (self.peer_proven or self._policy.dialback or self._verify_only):
             # Nothing has been sent on this stream yet; nothing needs to be.
-            self._finish("peer-unproven", "its certificate is not for this domain", by_peer=False)
+            self._finish("peer-unproven", "its certificate does not prove the domain", by_peer=False)
             return
         self._send_header(None)
 
