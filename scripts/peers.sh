@@ -11,6 +11,8 @@ peers=(
   ejabberd:ejabberdctl
   kamailio:kamailio
   "kamailio-tls-modules:/usr/lib/*/kamailio/modules/tls.so"
+  "kamailio-presence-modules:/usr/lib/*/kamailio/modules/presence.so"
+  "kamailio-sqlite-modules:/usr/lib/*/kamailio/modules/db_sqlite.so"
   dnsmasq-base:dnsmasq
   sip-tester:sipp
   baresip-core:baresip

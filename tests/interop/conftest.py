@@ -18,7 +18,9 @@ from interop.peers.program import Program
 from interop.peers.prosody import Mode, Prosody
 from interop.peers.sip_socket import SipSocket
 from interop.peers.sipp import Sipp
+from interop.peers.sipp_presence import SippPresence
 from interop.peers.xmpp_client import XmppClient
+from interop.peers.xmpp_roster import RosterClient
 
 HERE = Path(__file__).parent
 NAMESPACE = "RIALTO_INTEROP_NAMESPACE"
@@ -186,6 +188,30 @@ async def log_in(dns: Program, authority: Authority) -> AsyncIterator[Callable[[
     yield make
     for client in made:
         await client.log_out()
+
+
+@pytest.fixture
+async def log_in_roster(
+    dns: Program, authority: Authority
+) -> AsyncIterator[Callable[[str], Awaitable[RosterClient]]]:
+    """The same for a user who looks at presence: `await log_in_roster("alice@xa.example/desk")`."""
+    made: list[RosterClient] = []
+
+    async def make(jid: str) -> RosterClient:
+        client = RosterClient(jid, authority.ca_file)
+        made.append(client)
+        await client.log_in()
+        return client
+
+    yield make
+    for client in made:
+        await client.log_out()
+
+
+@pytest.fixture
+def sipp_presence(sipp: Sipp) -> SippPresence:
+    """SIPp: publishes, watches, refuses."""
+    return SippPresence(sipp)
 
 
 @pytest.fixture

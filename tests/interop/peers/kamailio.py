@@ -1,8 +1,14 @@
-"""Kamailio: registrar and proxy of sip.example, which sends the XMPP domains to the gateway."""
+"""Kamailio: registrar and proxy of sip.example, which sends the XMPP domains to the gateway.
+
+Where it is asked to it is the presence agent of sip.example too (RFC 3856): it collects what its users
+PUBLISH, and answers the SUBSCRIBE of their watchers.
+"""
 
 import re
 import shutil
 import socket
+import sqlite3
+import subprocess
 from pathlib import Path
 from typing import Literal
 
@@ -55,6 +61,23 @@ modparam("usrloc", "db_url", "text://{folder}/db")
 modparam("db_text", "db_mode", 1)
 modparam("auth", "algorithm", "{algorithm}")
 modparam("registrar", "method_filtering", 0)
+#!ifdef WITH_PRESENCE
+loadmodule "ctl.so"
+loadmodule "db_sqlite.so"
+loadmodule "presence.so"
+loadmodule "presence_xml.so"
+modparam("ctl", "binrpc", "unix:{folder}/control")
+modparam("presence", "db_url", "sqlite://{folder}/presence.db")
+modparam("presence", "server_address", "sip:{host}:5060")
+# Where nobody has to decide, subscriptions live in its memory and end with it: hard for those who watch.
+modparam("presence", "subs_db_mode", {in_database})
+modparam("presence", "publ_cache", 2)
+modparam("presence", "notifier_processes", 0)
+modparam("presence", "max_expires", {presence_expires_s})
+modparam("presence_xml", "db_url", "sqlite://{folder}/presence.db")
+modparam("presence_xml", "force_active", {force_active})
+modparam("presence_xml", "integrated_xcap_server", 1)
+#!endif
 
 request_route {{
   xlog("L_INFO", "TRACE $pr $si:$sp $rm $ru from=$fu\\n");
@@ -62,6 +85,18 @@ request_route {{
   if (!sanity_check("17895", "7")) {{ exit; }}
   if (is_method("CANCEL")) {{ if (t_check_trans()) t_relay(); exit; }}
   if (!is_method("ACK")) {{ if (t_precheck_trans()) {{ t_check_trans(); exit; }} t_check_trans(); }}
+  if (has_totag()) {{
+#!ifdef WITH_PRESENCE
+    if (is_method("SUBSCRIBE") && uri==myself) {{ route(PRESENCE); exit; }}
+#!endif
+    if (loose_route()) {{
+      if (is_method("NOTIFY")) record_route();
+      if (!t_relay()) sl_reply_error();
+      exit;
+    }}
+    # Who sends all it has to its proxy may leave the route out.
+    if (src_ip=={gateway_host} && !uri==myself) {{ if (!t_relay()) sl_reply_error(); exit; }}
+  }}
   # Our own users prove who they are (or, where it says so, the gateway does).
   if ({challenged}) {{
     if (!pv_auth_check("sip.example", "pw", "0", "{name_check}")) {{
@@ -72,6 +107,10 @@ request_route {{
   }}
   if (is_method("REGISTER")) {{ if (!save("location")) sl_reply_error(); exit; }}
   if (is_method("OPTIONS") && uri==myself && $rU==$null) {{ sl_send_reply("200", "OK"); exit; }}
+#!ifdef WITH_PRESENCE
+  if (is_method("PUBLISH|SUBSCRIBE") && uri==myself) {{ route(PRESENCE); exit; }}
+#!endif
+  if (is_method("SUBSCRIBE")) record_route();
   if (uri!=myself && $rd=~"^x[abt]\\.example$") {{
     $du = "{gateway}";
     if (!t_relay()) sl_reply_error();
@@ -81,7 +120,30 @@ request_route {{
   if (!lookup("location")) {{ sl_send_reply("404", "Not Found"); exit; }}
   if (!t_relay()) sl_reply_error();
 }}
+
+#!ifdef WITH_PRESENCE
+route[PRESENCE] {{
+  if (!t_newtran()) {{ sl_reply_error(); exit; }}
+  if (is_method("PUBLISH")) handle_publish(); else handle_subscribe();
+  t_release();
+}}
+#!endif
 """
+
+RULES = """\
+<?xml version="1.0" encoding="UTF-8"?>
+<ruleset xmlns="urn:ietf:params:xml:ns:common-policy" xmlns:pr="urn:ietf:params:xml:ns:pres-rules">
+<rule id="{decision}">
+<conditions><identity><one id="sip:{watcher}"/></identity></conditions>
+<actions><pr:sub-handling>{decision}</pr:sub-handling></actions>
+<transformations><pr:provide-services><pr:all-services/></pr:provide-services>
+<pr:provide-persons><pr:all-persons/></pr:provide-persons>
+<pr:provide-devices><pr:all-devices/></pr:provide-devices>
+<pr:provide-all-attributes/></transformations>
+</rule>
+</ruleset>
+"""
+PRES_RULES = 2  # the number of that kind of document in its table
 
 TLS_CONFIG = """\
 [server:default]
@@ -101,6 +163,7 @@ require_certificate = yes
 """
 
 TABLES = Path("/usr/share/kamailio/dbtext/kamailio")
+SCHEMAS = Path("/usr/share/kamailio/db_sqlite")
 CHALLENGED = {
     "users": 'is_method("REGISTER") || from_uri==myself',
     "gateway": "src_ip==" + addresses.GATEWAY,
@@ -113,7 +176,11 @@ GATEWAY_URI = {
 
 
 class Kamailio:
-    """The proxy at 127.0.0.5; every user of sip.example, or else the gateway, has the password `pw`."""
+    """The proxy at 127.0.0.5; every user of sip.example, or else the gateway, has the password `pw`.
+
+    `presence` makes it the presence agent of sip.example: "open" lets everybody watch, "asks" keeps a watcher
+    waiting until `decide`. Without it a SUBSCRIBE goes to the user's own client.
+    """
 
     def __init__(
         self,
@@ -123,6 +190,8 @@ class Kamailio:
         to_gateway: Transport = "udp",
         challenged: Literal["users", "gateway"] = "users",
         algorithm: Algorithm = "MD5",
+        presence: Literal["", "open", "asks"] = "",
+        presence_expires_s: int = 3600,
     ) -> None:
         self.host = addresses.SIP
         self.folder = folder / "kamailio"
@@ -142,6 +211,10 @@ class Kamailio:
                 gateway=GATEWAY_URI[to_gateway],
                 challenged=CHALLENGED[challenged],
                 algorithm=algorithm,
+                gateway_host=addresses.GATEWAY,
+                presence_expires_s=presence_expires_s,
+                force_active=int(presence == "open"),
+                in_database=int(presence == "asks"),
                 name_check="1" if challenged == "users" else "0",
                 modules=next(Path("/usr/lib").glob("*/kamailio/modules")),
             )
@@ -157,6 +230,11 @@ class Kamailio:
             "-P",
             self.folder / "kamailio.pid",
         ]
+        if presence:
+            command += ["-A", "WITH_PRESENCE"]
+            with sqlite3.connect(self.folder / "presence.db") as made:
+                for schema in ("standard", "presence"):
+                    made.executescript((SCHEMAS / f"{schema}-create.sql").read_text())
         self.program = Program("kamailio", [*command, "-m", "64", "-M", "8"], self.folder)
 
     def start(self) -> None:
@@ -166,6 +244,19 @@ class Kamailio:
 
     def stop(self) -> None:
         self.program.stop()
+
+    def decide(self, user: str, watcher: str, decision: Literal["allow", "block"]) -> None:
+        """`user`@sip.example decides about a watcher, once and for all (RFC 5025)."""
+        rules = RULES.format(decision=decision, watcher=watcher)
+        with sqlite3.connect(self.folder / "presence.db") as kept:
+            kept.execute(
+                "replace into xcap (username, domain, doc, doc_type, etag, source, doc_uri, port)"
+                " values (?, 'sip.example', ?, ?, '1', 0, ?, 0)",
+                (user, rules.encode(), PRES_RULES, f"rules-of-{user}"),
+            )
+        command = ["kamcmd", "-s", f"unix:{self.folder}/control", "presence.refreshWatchers"]
+        command += [f"sip:{user}@sip.example", "presence", "0"]
+        subprocess.run(command, check=True, timeout=10, capture_output=True)
 
     def requests(self, method: str) -> list[str]:
         """What passed through it: "PROTOCOL SOURCE METHOD URI from=URI" for each request of `method`."""

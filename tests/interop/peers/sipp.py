@@ -85,14 +85,14 @@ class Sipp:
         self, user: str, port: int, transport: Transport = "udp", *, is_challenged: bool = True
     ) -> None:
         """REGISTER `user` with digest, contact at `port` of the clients' address."""
-        program, _ = self._program(
+        program, _ = self.program(
             f"register-{user}",
             _register(is_challenged=is_challenged),
             transport,
             port,
-            [f"{user};{_auth(user)}"],
+            [f"{user};{auth_of(user)}"],
         )
-        await _finish(program, 20)
+        await finished(program, 20)
 
     def listen(
         self,
@@ -104,9 +104,9 @@ class Sipp:
     ) -> "SippListener":
         """Answer every MESSAGE at `host` and `port` with `status`."""
         scenario = _listener(status)
-        program, trace = self._program(f"listen-{user}", scenario, transport, port, [], f"{host}:5060", host)
+        program, trace = self.program(f"listen-{user}", scenario, transport, port, [], f"{host}:5060", host)
         program.start()
-        program.wait_for(lambda: _is_bound(port), f"has bound port {port}")
+        program.wait_for(lambda: is_bound(port), f"has bound port {port}")
         return SippListener(program, trace)
 
     def sender(
@@ -129,11 +129,11 @@ class Sipp:
 
         `body` is what is around each text, which stands in it as `[field1]`.
         """
-        lines = [f"{user};{text};{_auth(user)}" for text in texts]
+        lines = [f"{user};{text};{auth_of(user)}" for text in texts]
         scenario = _sender(
             sender or f"{user}@sip.example", to, content_type, body, is_challenged=is_challenged
         )
-        program, trace = self._program(f"send-{user}", scenario, transport, port, lines, via, source)
+        program, trace = self.program(f"send-{user}", scenario, transport, port, lines, via, source)
         program.command += ["-l", str(at_once), "-r", "2000", "-rp", "1000"]
         return SippSender(program, trace, texts)
 
@@ -149,7 +149,7 @@ class Sipp:
         for program in self.programs:
             program.kill()
 
-    def _program(
+    def program(
         self,
         name: str,
         scenario: str,
@@ -254,23 +254,23 @@ class SippSender:
         ]
 
 
-async def _finish(program: Program, timeout_s: float) -> None:
+async def finished(program: Program, timeout_s: float) -> None:
     program.start()
     status = await asyncio.to_thread(program.wait, timeout_s)
     assert status == 0, f"{program.name} ended with {status}:\n{program.tail()}"
 
 
-def _is_bound(port: int) -> bool:
+def is_bound(port: int) -> bool:
     """Is a UDP or TCP socket bound at `port`? The kernel is asked, so that SIPp sees nothing of it."""
     wanted = f":{port:04X} "
     return any(wanted in Path(f"/proc/net/{table}").read_text() for table in ("udp", "tcp", "udp6", "tcp6"))
 
 
-def _auth(user: str) -> str:
+def auth_of(user: str) -> str:
     return f"[authentication username={user} password=pw]"
 
 
-def _scenario(name: str, *steps: str) -> str:
+def scenario(name: str, *steps: str) -> str:
     return (
         f'<?xml version="1.0" encoding="UTF-8"?>\n<scenario name="{name}">\n'
         + "\n".join(steps)
@@ -299,7 +299,7 @@ def _register(*, is_challenged: bool) -> str:
     steps = [request(1, "")]
     if is_challenged:
         steps += ['<recv response="401" auth="true"/>', request(2, "[field1]\n")]
-    return _scenario("register", *steps, '<recv response="200"/>')
+    return scenario("register", *steps, '<recv response="200"/>')
 
 
 def _sender(sender: str, to: str, content_type: str, body: str, *, is_challenged: bool) -> str:
@@ -323,11 +323,11 @@ def _sender(sender: str, to: str, content_type: str, body: str, *, is_challenged
     steps = [request(1, "")]
     if is_challenged:
         steps += [provisional, '<recv response="407" auth="true"/>', request(2, "[field2]\n")]
-    return _scenario("send", *steps, provisional, finals, f"<label id={quoteattr('done')}/>")
+    return scenario("send", *steps, provisional, finals, f"<label id={quoteattr('done')}/>")
 
 
 def _listener(status: str) -> str:
-    return _scenario(
+    return scenario(
         "listen",
         '<recv request="MESSAGE"/>',
         f"<send><![CDATA[\nSIP/2.0 {status}\n[last_Via:]\n[last_From:]\n[last_To:];tag=[pid]U[call_number]\n"
