@@ -11,12 +11,14 @@ from msgspec.structs import replace
 
 from networks.xmpp.presence_house import SEEING, SEEN, Gateway, Server, presence, shown, state
 from networks.xmpp.stage import PLAIN, ROME, VERONA, free_port, peer, until
-from rialto.core.network import Verb
+from rialto.core.network import Origin, Peer, Verb
 from rialto.model.errors import Reason, Refused
 from rialto.model.presence import Document, Grant, Show
+from rialto.networks.xmpp.presence_incoming import receive_presence
 from rialto.networks.xmpp.settings import PeerSettings
 from rialto.networks.xmpp.wire.conditions import error_element
 from rialto.networks.xmpp.wire.element import Element
+from rialto.networks.xmpp.wire.events import StanzaReceived
 
 Raise = Callable[..., Awaitable[tuple[Server, Gateway]]]
 
@@ -386,6 +388,44 @@ async def test_presence_that_nobody_asked_for_and_that_of_rooms_is_counted(stand
     ]
     assert server.heard == []
     assert len(gateway.hub.presence) == 0
+
+
+async def test_nobody_speaks_for_the_users_of_another(stand: Raise) -> None:
+    server, gateway = await stand()
+    await returned(server, gateway)
+    component = Peer("elsewhere", "xmpp", ("elsewhere.example",), PLAIN)
+
+    class Stream:
+        """Of a server where we are a component: it may write for anybody."""
+
+        def origin(self, domain: str, proof: str) -> Origin:
+            return Origin(component, domain, proof)
+
+    forged = presence("", resource="orchard")
+    event = StanzaReceived(forged, replace(SEEN.presentity, instance="orchard"), SEEN.watcher, 0, "component")
+    receive_presence(gateway.network, gateway.network._watching, Stream(), event)  # type: ignore[arg-type]
+    assert gateway.hub.counted[-1] == ("ignored", "xmpp", "presence of another's user")
+    assert instances(gateway) == []
+
+
+async def test_a_server_that_cannot_be_reached_is_known_to_fail_for_all_its_users(stand: Raise) -> None:
+    server, gateway = await stand()
+    await returned(server, gateway)
+    server.says(presence("", resource="orchard"))
+    await until(lambda: instances(gateway) == ["orchard"])
+    for stream in list(server.network._streams):
+        stream.close()  # in peace: that alone means nothing
+    await until(lambda: not gateway.network._streams)
+    await server.stop()
+    await granted_in_vain(gateway)
+    await until(lambda: (watch := gateway.hub.presence.find(SEEN)) is not None and watch.failures)
+
+
+async def granted_in_vain(gateway: Gateway) -> None:
+    """Somebody tries to tell Romeo something, and cannot."""
+    gateway.hub.presence.ask(SEEING, None)
+    await until(lambda: (SEEING, Verb.ASK) in gateway.far.said)
+    gateway.hub.presence.granted(SEEING, None)
 
 
 async def test_a_peer_without_presence_is_refused_politely(stand: Raise) -> None:

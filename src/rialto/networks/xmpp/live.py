@@ -81,6 +81,9 @@ class Desk(Protocol):
     def gone(self, stream: LiveStream) -> None:
         """A stream is over."""
 
+    def unreachable(self, peer: Peer, remote: str) -> None:
+        """No stream to that domain could be made."""
+
 
 class LiveStream:
     """One link, its machine, and what is known of the peer."""

@@ -396,6 +396,10 @@ class XmppNetwork:
         if self._stopping and not self._streams:
             self._quiet.set()
 
+    def unreachable(self, peer: Peer, remote: str) -> None:
+        """See `Desk`: what its users are now, nobody knows."""
+        self._watching.missed(peer, remote)
+
     def on_dialback(self, stream: LiveStream, event: DialbackRequested) -> None:
         """See `Desk`."""
         if isinstance(stream, IncomingStream | OutgoingStream):

@@ -401,6 +401,7 @@ class Line:
                 delivery.failed(_told(failure, self.remote, known_by_name))
         for call in attending:
             call(None, _told(failure, self.remote, known_by_name))
+        self.desk.unreachable(self.peer, self.remote)
         ledger = self._ledger
         if ledger is not None:
             delay = min(_RESUME_FIRST_S * 2**self._failures, _RESUME_MOST_S) * (0.75 + random.random() / 2)

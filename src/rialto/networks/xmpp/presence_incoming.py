@@ -110,6 +110,9 @@ def receive_presence(desk: Desk, watching: Watching, stream: LiveStream, event: 
         if answer is not None:
             stream.reply(event.recipient.domain, event.sender.domain, answer)
         return
+    if not _speaks_for(desk, origin, event.sender.domain):
+        desk.hub.count("ignored", desk.name, "presence of another's user")
+        return
     act = _ACTS.get(kind)
     if act is None or is_of_a_room(stanza):
         desk.hub.count("ignored", desk.name, "presence of a room" if act is not None else "presence")
@@ -119,6 +122,14 @@ def receive_presence(desk: Desk, watching: Watching, stream: LiveStream, event: 
     except (DeliveryError, AddressError) as error:
         reason = error.reason.value if isinstance(error, DeliveryError) else "address"
         desk.hub.count("ignored", desk.name, f"presence {kind}: {reason}"[:40])
+
+
+def _speaks_for(desk: Desk, origin: Origin, domain: str) -> bool:
+    """A server where we are a component vouches for all who write through it, but not for others' users."""
+    if domain == origin.domain and domain in origin.peer.domains:
+        return True
+    peer = desk.peer_for(domain)
+    return peer is not None and peer.name == origin.peer.name
 
 
 # -- from a watcher ------------------------------------------------------------------------------------
