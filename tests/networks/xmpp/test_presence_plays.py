@@ -173,6 +173,20 @@ async def test_a_probe_is_answered_from_what_is_known(stand: Raise) -> None:  # 
     assert [verb for _, verb in gateway.far.said] == [Verb.ASK]
 
 
+async def test_a_probe_in_the_middle_of_a_change_leaves_no_ghost(stand: Raise) -> None:
+    server, gateway = await stand()
+    await granted(server, gateway)
+    gateway.show(state("balcony"))
+    await until(lambda: len(server.heard) == 2)
+    gateway.show(state("balcony"), state("crypt"))  # not told yet
+    event = StanzaReceived(presence("probe"), SEEING.watcher, SEEING.presentity, 0, "dialback")
+    stream = next(iter(gateway.network._streams))
+    receive_presence(gateway.network, gateway.network._watching, stream, event)
+    gateway.show(state("balcony", Show.AWAY))
+    await until(lambda: "away juliet/balcony romeo" in server.lines())
+    assert not any("crypt" in line for line in server.lines())
+
+
 async def test_a_probe_of_somebody_offline_is_answered_unavailable(stand: Raise) -> None:
     server, gateway = await stand()
     await granted(server, gateway)

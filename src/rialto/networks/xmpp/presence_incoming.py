@@ -83,15 +83,14 @@ class _Scene:
             self.stream.reply(self.recipient.domain, self.sender.domain, stanza)
 
     def present(self, to: Address) -> None:
-        """Show what the watcher may see now, on request."""
+        """Show once more what the watcher has been told; what is newer than that comes by `tell`, and takes
+        back only what was told."""
         view = self.desk.hub.presence.view(self.asking)
-        if view is None or view.grant is not Grant.GRANTED or view.document is None:
+        if view is None or view.grant is not Grant.GRANTED or view.told_document is None:
             return
-        now = self.desk.context.clock()
+        now, new_id = self.desk.context.clock(), self.watching.new_tell_id
         try:
-            self.reply(
-                *shown(self.asking.presentity, jid.write(to), view.document, now, self.watching.new_tell_id)
-            )
+            self.reply(*shown(self.asking.presentity, jid.write(to), view.told_document, now, new_id))
         except AddressError:
             self.desk.hub.count("ignored", self.desk.name, "presence XMPP cannot write")
 
