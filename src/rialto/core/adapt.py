@@ -72,9 +72,10 @@ def _surely_fits(message: Message, max_bytes: int) -> bool:
     if message.translations:
         return False
     people = _widest_address(message.sender) + _widest_address(message.recipient)
-    texts = _longest(message.text) + _longest(message.subject) + _widest(message.thread)
-    others = 66 * len(message.hops) + 3 * len(message.language)
-    return texts + 3 * people + others + _ROOM_FOR_HEADERS_BYTES <= max_bytes
+    others = _widest(message.thread) + 66 * len(message.hops) + 3 * len(message.language)
+    room = max_bytes - 3 * people - others - _ROOM_FOR_HEADERS_BYTES
+    text, subject = message.text, message.subject
+    return 6 * (len(text) + len(subject)) <= room or _longest(text) + _longest(subject) <= room
 
 
 @lru_cache(maxsize=8192)
