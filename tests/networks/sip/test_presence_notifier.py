@@ -25,7 +25,7 @@ class Play:
             Dialog(
                 "c1", "sip:juliet@example.com", "sip:romeo@example.net", "gh19", "bi54", "sip:romeo@192.0.2.7"
             ),
-            contact=lambda: "<sip:juliet@gw.example;gr=gw>",
+            contact="<sip:juliet@gw.example;gr=gw>",
             event_id=event_id,
         )
         self.machine.subscribed(expires_s, self.now)
@@ -217,7 +217,7 @@ def test_a_restart_goes_on_in_the_same_dialog() -> None:
     after = Play()
     after.now = NOW + 60
     decoded = msgspec.msgpack.decode(msgspec.msgpack.encode(kept), type=KeptNotifier)
-    after.machine = Notifier(decoded.dialog, contact=lambda: "<sip:x>", event_id=decoded.event_id)
+    after.machine = Notifier(decoded.dialog, contact="<sip:x>", event_id=decoded.event_id)
     after.machine.resume(decoded)
     assert after.machine.shown == ("balcony",)
     assert after.sent() is None  # nobody sees that there was a restart

@@ -35,15 +35,15 @@ class Play:
         self.waiting: Request | None = None
         self.numbers = itertools.count(1)
         self.cseq = itertools.count(1)
-        self.machine = Subscriber(
-            self.dialog,
-            contact=lambda: "<sip:juliet@gw.example;gr=gw>",
-            accept="application/pidf+xml",
-            window=Window(**window),
-            spread=lambda: 0.0,
-        )
+        self.machine = Subscriber(self, accept="application/pidf+xml", window=Window(**window))
 
-    def dialog(self) -> Dialog:
+    def contact(self) -> str:
+        return "<sip:juliet@gw.example;gr=gw>"
+
+    def spread(self) -> float:
+        return 0.0
+
+    def fresh_dialog(self) -> Dialog:
         number = next(self.numbers)
         return Dialog(f"call-{number}", "sip:juliet@example.com", "sip:romeo@example.net", f"tag-{number}")
 
@@ -152,7 +152,7 @@ def test_pending_and_then_active() -> None:
     play.answers(200)
     assert play.tells("pending;expires=600", body=b"<presence/>") == [Pending()]
     first, news = play.tells("active;expires=600", body=b"<presence/>")
-    assert first == Active(first=True, has_body=True)
+    assert first == Active(first=True, has_body=True, fresh=True)
     assert isinstance(news, News)
     assert play.tells("active;expires=500") == [Active(first=False, has_body=False)]
 

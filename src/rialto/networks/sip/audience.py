@@ -18,7 +18,7 @@ from rialto.networks.sip.identity import Sender
 from rialto.networks.sip.inbound import refusal
 from rialto.networks.sip.settings import PeerSettings
 from rialto.networks.sip.wire import BadMessage, Request, Response
-from rialto.networks.sip.wire.dialogs import Dialog
+from rialto.networks.sip.wire.dialogs import Dialog, shared
 from rialto.networks.sip.wire.eventing import DEFAULT_EXPIRES_S, Substate, accepts, event_of, expires_of
 from rialto.networks.sip.wire.notifications import KeptNotifier, Notifier
 from rialto.networks.sip.wire.transaction import ServerTransaction
@@ -94,7 +94,7 @@ class Audiences:
     def __init__(self, desk: SipPresence) -> None:
         self._desk = desk
         self._by_pair: dict[Pair, Audience] = {}
-        self._by_key: dict[tuple[str, str], tuple[Audience, Notifier]] = {}
+        self._by_tag: dict[str, Audience] = {}
         self._agenda: Agenda[Audience] | None = None
 
     def __len__(self) -> int:
@@ -108,6 +108,11 @@ class Audiences:
         """Timers may ring."""
         self._agenda = Agenda(self._desk.clock, self._desk.call_later, self._ring)
         for audience in self._by_pair.values():
+            contact = self._desk.contact(
+                audience.pair.presentity, self._desk.transport_to(self._desk.trunk_of(audience.peer))
+            )
+            for notifier in audience.notifiers:
+                notifier.contact = contact
             self._agenda.set(audience)
 
     def stop(self) -> None:
@@ -125,7 +130,9 @@ class Audiences:
             for kept in _decoder.decode(view.watcher_data)[:MAX_DIALOGS]:
                 if kept.expires_at <= self.now():
                     continue
-                notifier = self._notifier(audience, trunk.settings, kept.dialog, kept.event_id)
+                kept.dialog.routes = shared(kept.dialog.routes)
+                # Which Contact, is known when the sockets are there.
+                notifier = self._notifier(audience, trunk.settings, kept.dialog, kept.event_id, "")
                 notifier.resume(kept)
         except (msgspec.DecodeError, ValueError):
             _log.warning("a dialog of an earlier run cannot be read", pair=str(view.pair))
@@ -239,11 +246,11 @@ class Audiences:
         self, transaction: ServerTransaction, request: Request, origin: Origin, expires_s: int
     ) -> None:
         """RFC 8048 sections 5.3.2 and 5.3.3: nobody on the other side hears of it."""
-        found = self._by_key.get((request.call_id, request.to.tag or ""))
-        if found is None or found[1].state is Substate.TERMINATED or found[1].gone:
+        audience = self._by_tag.get(request.to.tag or "")
+        notifier = None if audience is None else _notifier_of(audience, request)
+        if audience is None or notifier is None or notifier.state is Substate.TERMINATED or notifier.gone:
             self._desk.answer(transaction, 481)
             return
-        audience, notifier = found
         if origin.peer.name != audience.peer or origin.domain != audience.pair.watcher.domain:
             self._desk.answer(transaction, 403)
             return
@@ -279,7 +286,7 @@ class Audiences:
             changed, notifier.changed = changed or notifier.changed, False
             if notifier.gone:
                 audience.notifiers.remove(notifier)
-                self._by_key.pop(_key(notifier.dialog), None)
+                self._by_tag.pop(notifier.dialog.local_tag, None)
         if self._by_pair.get(audience.pair) is audience:
             if changed or len(audience.notifiers) != before:
                 self._note(audience)
@@ -344,8 +351,9 @@ class Audiences:
         dialog.aim(request)
         dialog.route_by(request)
         transport = transaction.flow.transport  # type: ignore[attr-defined]
+        contact = self._desk.contact(audience.pair.presentity, transport)
         return self._notifier(
-            audience, sender.trunk.settings, dialog, event_of(request)[1], transport=transport, look=look
+            audience, sender.trunk.settings, dialog, event_of(request)[1], contact, look=look
         )
 
     def _notifier(
@@ -354,22 +362,15 @@ class Audiences:
         settings: PeerSettings,
         dialog: Dialog,
         event_id: str,
+        contact: str,
         *,
-        transport: str = "",
         look: bool = False,
     ) -> Notifier:
-        desk, person = self._desk, audience.pair.presentity
-
-        def contact() -> str:
-            trunk = desk.trunk_of(audience.peer)
-            chosen = transport or (desk.transport_to(trunk) if trunk is not None else "udp")
-            return desk.contact(person, chosen)
-
         notifier = Notifier(
             dialog, contact=contact, event_id=event_id, every_s=settings.notify_every_s, look=look
         )
         audience.notifiers.append(notifier)
-        self._by_key[_key(dialog)] = (audience, notifier)
+        self._by_tag[dialog.local_tag] = audience
         return notifier
 
     def _say_yes(
@@ -377,7 +378,7 @@ class Audiences:
     ) -> None:
         """RFC 6665 section 4.2.1.1, RFC 3261 section 12.1.1."""
         routes = tuple(("Record-Route", line) for line in request.get_all("Record-Route"))
-        headers = (*routes, ("Contact", notifier.contact()), ("Expires", str(expires_s)))
+        headers = (*routes, ("Contact", notifier.contact), ("Expires", str(expires_s)))
         self._desk.answer(transaction, 200, headers)
 
     def _refuse(self, transaction: ServerTransaction, error: DeliveryError) -> None:
@@ -392,5 +393,10 @@ def _seen(notifier: Notifier, document: Document | None) -> bool:
     return isinstance(notifier.sent, Document) and document.same_news(notifier.sent)
 
 
-def _key(dialog: Dialog) -> tuple[str, str]:
-    return dialog.call_id, dialog.local_tag
+def _notifier_of(audience: Audience, request: Request) -> Notifier | None:
+    """Whose dialog it is."""
+    for notifier in audience.notifiers:
+        dialog = notifier.dialog
+        if dialog.local_tag == request.to.tag and dialog.call_id == request.call_id:
+            return notifier
+    return None

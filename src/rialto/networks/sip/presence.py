@@ -175,10 +175,18 @@ class SipPresence:
         user = uri_of(person).user
         return f"<sip:{user}@{host}{parameter};gr={GRUU}>"
 
-    def transport_to(self, trunk: Trunk) -> str:
-        """The transport that our Contact names to that peer: the best of its own that we listen on."""
+    def transport_to(self, trunk: Trunk | None) -> str:
+        """The transport that our Contact names to that peer: the one by which its proxy is reached, or the
+        best of its own that we listen on."""
         bound = [transport for transport, _, _ in self._transports.bound()]
-        return next((one for one in trunk.settings.transports if one in bound), bound[0] if bound else "udp")
+        allowed = trunk.settings.transports if trunk is not None else ()
+        if trunk is not None and trunk.proxy is not None:
+            said = "tls" if trunk.proxy.scheme == "sips" else (trunk.proxy.param("transport") or "").lower()
+            if said in bound:
+                return said
+            if "udp" in allowed and "udp" in bound:  # RFC 3263 section 4.1
+                return "udp"
+        return next((one for one in allowed if one in bound), bound[0] if bound else "udp")
 
     def send(self, request: Request, dialog: Dialog, trunk: Trunk, domain: str, traveller: Traveller) -> None:
         """Let a request go. In a dialog it goes where the dialog says (RFC 3261 section 12.2.1.1), unless all

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -16,7 +17,7 @@ from rialto.networks.sip.conditions import meaning
 from rialto.networks.sip.documents import from_pidf
 from rialto.networks.sip.trunk import Trunk
 from rialto.networks.sip.wire import Request, Response
-from rialto.networks.sip.wire.dialogs import Dialog
+from rialto.networks.sip.wire.dialogs import Dialog, shared
 from rialto.networks.sip.wire.subscriptions import (
     Active,
     Ended,
@@ -39,23 +40,44 @@ _log = structlog.get_logger(__name__)
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[Kept] = msgspec.msgpack.Decoder(Kept)
 
-_Key = tuple[str, str]
 _Answer = tuple[int, tuple[tuple[str, str], ...]]
 
 
 class Watching:
     """One pair: its subscription, and a look beside it where there is one."""
 
-    __slots__ = ("alarm_at", "giving_back", "keys", "looker", "pair", "peer", "subscriber")
+    __slots__ = ("_desk", "alarm_at", "giving_back", "looker", "pair", "peer", "subscriber", "tags")
 
-    def __init__(self, pair: Pair, peer: str, subscriber: Subscriber) -> None:
+    def __init__(self, desk: SipPresence, pair: Pair, trunk: Trunk) -> None:
+        self._desk = desk
         self.pair = pair
-        self.peer = peer
-        self.subscriber = subscriber
+        self.peer = trunk.peer.name
+        self.subscriber = self.machine(trunk)
         self.looker: Subscriber | None = None
         self.giving_back = False
-        self.keys: tuple[_Key, ...] = ()
+        self.tags: tuple[str, ...] = ()
+        """Of ours, by which it is found."""
         self.alarm_at = 0.0
+
+    def machine(self, trunk: Trunk) -> Subscriber:
+        """Another subscription of this pair."""
+        settings = trunk.settings
+        return Subscriber(
+            self, accept=MEDIA_TYPE, window=_window(settings.min_expires_s, settings.max_expires_s)
+        )
+
+    def fresh_dialog(self) -> Dialog:
+        """See `Owner`. Raises AddressError."""
+        return self._desk.fresh_dialog(self.pair.watcher, self.pair.presentity)
+
+    def contact(self) -> str:
+        """See `Owner`."""
+        trunk = self._desk.trunk_of(self.peer)
+        return self._desk.contact(self.pair.watcher, self._desk.transport_to(trunk))
+
+    def spread(self) -> float:
+        """See `Owner`."""
+        return self._desk.spread()
 
     @property
     def machines(self) -> tuple[Subscriber, ...]:
@@ -99,7 +121,7 @@ class Watchings:
     def __init__(self, desk: SipPresence) -> None:
         self._desk = desk
         self._by_pair: dict[Pair, Watching] = {}
-        self._by_key: dict[_Key, tuple[Watching, Subscriber]] = {}
+        self._by_tag: dict[str, Watching] = {}
         self._agenda: Agenda[Watching] | None = None
         self._unsettled: list[tuple[Watching, Origin]] = []
         self._parsed: Presence | None = None
@@ -130,7 +152,8 @@ class Watchings:
             return
         try:
             kept = _decoder.decode(view.presentity_data)
-            watching = Watching(view.pair, trunk.peer.name, self._subscriber(view.pair, trunk))
+            kept.dialog.routes = shared(kept.dialog.routes)
+            watching = Watching(self._desk, view.pair, trunk)
             machine = watching.subscriber
             machine.granted = view.grant is Grant.GRANTED
             wanted = view.listening or view.grant is Grant.PENDING
@@ -159,7 +182,7 @@ class Watchings:
             presence.refused(pair, None, error, for_good=verb is Verb.ASK)
             return
         if known is None or known.peer != trunk.peer.name:
-            known = self._by_pair[pair] = Watching(pair, trunk.peer.name, self._subscriber(pair, trunk))
+            known = self._by_pair[pair] = Watching(self._desk, pair, trunk)
         machine = known.subscriber
         machine.granted = view.grant is Grant.GRANTED
         try:
@@ -184,17 +207,17 @@ class Watchings:
                 if machine.state in (State.PENDING, State.ACTIVE):
                     machine.subscribe(now)  # PRS-141: a refresh says as much and costs less
                 elif watching.looker is None:
-                    watching.looker = self._subscriber(watching.pair, trunk)
+                    watching.looker = watching.machine(trunk)
                     watching.looker.look(now)
 
     # -- from the wire ---------------------------------------------------------------------------------
 
     def receive_notify(self, request: Request, origin: Origin) -> _Answer:
         """The answer to a NOTIFY; `settle` does what follows from it. Raises BadMessage."""
-        found = self._by_key.get((request.call_id, request.to.tag or ""))
-        if found is None:
+        watching = self._by_tag.get(request.to.tag or "")
+        machine = None if watching is None else _machine_of(watching, request)
+        if watching is None or machine is None:
             return 481, ()
-        watching, machine = found
         if origin.peer.name != watching.peer:
             return 403, ()
         status = machine.receive_notify(request, self.now())
@@ -252,8 +275,9 @@ class Watchings:
         match event:
             case Pending():
                 presence.pending(pair, origin)
-            case Active(first=first, has_body=has_body):
-                presence.granted(pair, origin)
+            case Active(first=first, has_body=has_body, fresh=fresh):
+                if fresh or self._parsed is None:  # else what is shown says it
+                    presence.granted(pair, origin)
                 if not has_body:
                     self._blank(pair, origin, first=first)
             case News():
@@ -277,28 +301,18 @@ class Watchings:
         else:
             presence.done(pair, origin)
 
-    def _subscriber(self, pair: Pair, trunk: Trunk) -> Subscriber:
-        desk, settings = self._desk, trunk.settings
-        return Subscriber(
-            lambda: desk.fresh_dialog(pair.watcher, pair.presentity),
-            contact=lambda: desk.contact(pair.watcher, desk.transport_to(trunk)),
-            accept=MEDIA_TYPE,  # PRS-11
-            window=Window(min_s=settings.min_expires_s, max_s=settings.max_expires_s),
-            spread=desk.spread,
-        )
-
     def _index(self, watching: Watching) -> None:
         """By which dialogs it is found now."""
-        keys = []
-        for machine in watching.machines:
-            if machine.dialog is not None:
-                key = (machine.dialog.call_id, machine.dialog.local_tag)
-                keys.append(key)
-                self._by_key[key] = (watching, machine)
-        for key in watching.keys:
-            if key not in keys:
-                self._by_key.pop(key, None)
-        watching.keys = tuple(keys)
+        tags = tuple(
+            [machine.dialog.local_tag for machine in watching.machines if machine.dialog is not None]
+        )
+        if tags == watching.tags:
+            return
+        for tag in watching.tags:
+            self._by_tag.pop(tag, None)
+        for tag in tags:
+            self._by_tag[tag] = watching
+        watching.tags = tags
 
     def _tidy(self, watching: Watching) -> None:
         if watching.looker is not None and watching.looker.state is State.IDLE:
@@ -316,6 +330,20 @@ class Watchings:
                 del self._by_pair[watching.pair]
         elif self._agenda is not None:
             self._agenda.set(watching)
+
+
+@lru_cache(maxsize=64)
+def _window(min_s: int, max_s: int) -> Window:
+    return Window(min_s=min_s, max_s=max_s)
+
+
+def _machine_of(watching: Watching, request: Request) -> Subscriber | None:
+    """Whose dialog it is."""
+    for machine in watching.machines:
+        dialog = machine.dialog
+        if dialog is not None and dialog.local_tag == request.to.tag and dialog.call_id == request.call_id:
+            return machine
+    return None
 
 
 def _parse(request: Request) -> Presence:

@@ -8,6 +8,7 @@ were not written.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -20,6 +21,12 @@ from rialto.networks.sip.wire.uri import Uri, parse_uri
 
 MAX_ROUTES: Final = 16
 _EPOCH: Final = 1_577_836_800  # 2020-01-01: keeps CSeq below 2**31 (section 8.1.1.5) until 2088
+
+
+@lru_cache(maxsize=4096)
+def shared(routes: tuple[str, ...]) -> tuple[str, ...]:
+    """The same route set as one object: most dialogs with a peer go through the same proxies."""
+    return routes
 
 
 class Dialog(msgspec.Struct, omit_defaults=True, array_like=True):
@@ -98,7 +105,7 @@ class Dialog(msgspec.Struct, omit_defaults=True, array_like=True):
             raise BadMessage(400, f"Malformed Record-Route: {error}") from None
         if len(routes) > MAX_ROUTES:
             raise BadMessage(400, "Too Many Routes")
-        self.routes = tuple(routes)
+        self.routes = shared(tuple(routes))
 
     def _way(self) -> tuple[str, tuple[str, ...]]:
         """Request-URI and Route (section 12.2.1.1)."""

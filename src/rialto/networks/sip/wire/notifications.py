@@ -46,7 +46,7 @@ class KeptNotifier(msgspec.Struct, array_like=True):
 class Notifier:
     """See the module.
 
-    `contact` writes our Contact; `look`: it is a single look, and its one NOTIFY shows what is known;
+    `contact` is ours, for the dialog; `look`: it is a single look, and its one NOTIFY shows what is known;
     `shown` are the instances shown as open last, `sent` is whatever the composer wants to remember.
     """
 
@@ -75,7 +75,7 @@ class Notifier:
         self,
         dialog: Dialog,
         *,
-        contact: Callable[[], str],
+        contact: str,
         event_id: str = "",
         every_s: float = EVERY_S,
         look: bool = False,
@@ -167,7 +167,7 @@ class Notifier:
         return self.dialog.request(
             "NOTIFY",
             now,
-            (("Contact", self.contact()), ("Event", event), ("Subscription-State", str(says)), *headers),
+            (("Contact", self.contact), ("Event", event), ("Subscription-State", str(says)), *headers),
             body,
         )
 

@@ -20,9 +20,7 @@ subscription of no length (section 4.4.3).
 from __future__ import annotations
 
 import enum
-from collections import deque
-from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 import msgspec
 
@@ -124,10 +122,12 @@ class Pending(msgspec.Struct, frozen=True):
 
 
 class Active(msgspec.Struct, frozen=True):
-    """The subscription is granted. `first` in its dialog; `has_body` where news follows."""
+    """The subscription is granted. `first` in its dialog; `has_body` where news follows; `fresh` where the
+    watcher did not have the authorization before."""
 
     first: bool
     has_body: bool
+    fresh: bool = False
 
 
 class News(msgspec.Struct, frozen=True):
@@ -163,6 +163,19 @@ class Ended(msgspec.Struct, frozen=True):
 Event = Pending | Active | News | Refused | Silent | Ended
 
 
+class Owner(Protocol):
+    """Whose subscription it is."""
+
+    def fresh_dialog(self) -> Dialog:
+        """A new dialog, with nothing but our side in it."""
+
+    def contact(self) -> str:
+        """Our Contact."""
+
+    def spread(self) -> float:
+        """A number from 0 to 1, to spread refreshes."""
+
+
 class Kept(msgspec.Struct, array_like=True):
     """What outlives a restart."""
 
@@ -173,27 +186,21 @@ class Kept(msgspec.Struct, array_like=True):
 
 
 class Subscriber:
-    """See the module.
-
-    `fresh` makes a new Dialog, `contact` writes our Contact; `spread` gives a number from 0 to 1, to spread
-    refreshes.
-    """
+    """See the module. There may be hundreds of thousands: `accept` and `window` are shared."""
 
     __slots__ = (
         "_accept",
         "_asked_s",
         "_brief",
-        "_contact",
         "_events",
         "_expires_at",
-        "_fresh",
         "_heard_at",
         "_looking",
         "_notify_by",
         "_out",
         "_owes_answer",
+        "_owner",
         "_refresh_at",
-        "_spread",
         "_under_way",
         "_wanted",
         "_window",
@@ -205,18 +212,14 @@ class Subscriber:
 
     def __init__(
         self,
-        fresh: Callable[[], Dialog],
+        owner: Owner,
         *,
-        contact: Callable[[], str],
         accept: str,
         window: Window,
-        spread: Callable[[], float],
     ) -> None:
-        self._fresh = fresh
-        self._contact = contact
+        self._owner = owner
         self._accept = accept
         self._window = window
-        self._spread = spread
         self.dialog: Dialog | None = None
         self.state = State.IDLE
         self.granted = False
@@ -234,7 +237,7 @@ class Subscriber:
         self._refresh_at = 0.0
         self._notify_by = 0.0
         self._heard_at = 0.0
-        self._events: deque[Event] = deque()
+        self._events: list[Event] | None = None
         self._out: Request | None = None
 
     # -- what is wanted --------------------------------------------------------------------------------
@@ -251,7 +254,7 @@ class Subscriber:
         """End it (RFC 8048 section 5.2.3); `Ended` follows, at once where there is nothing to end."""
         self._wanted = self._owes_answer = False
         if self.state is State.IDLE:
-            self._events.append(Ended())
+            self._happened(Ended())
         elif self.state in (State.PENDING, State.ACTIVE) and not self._under_way:
             self._close(now)
 
@@ -315,7 +318,12 @@ class Subscriber:
 
     def next_event(self) -> Event | None:
         """The next thing that happened, oldest first."""
-        return self._events.popleft() if self._events else None
+        if self._events is None:
+            return None
+        event = self._events.pop(0)
+        if not self._events:
+            self._events = None
+        return event
 
     def next_request(self) -> Request | None:
         """A SUBSCRIBE to send, without Via; one at a time."""
@@ -355,7 +363,7 @@ class Subscriber:
         self.dialog = kept.dialog
         self.state = State(kept.state)
         self._wanted = wanted
-        self._refresh_at = now + (kept.expires_at - now) * (0.5 + 0.4 * self._spread())
+        self._refresh_at = now + (kept.expires_at - now) * (0.5 + 0.4 * self._owner.spread())
         self._expires_at = kept.expires_at
         self._heard_at = kept.heard_at
         return True
@@ -363,7 +371,7 @@ class Subscriber:
     # -- the engine ------------------------------------------------------------------------------------
 
     def _begin(self, now: float) -> None:
-        self.dialog = self._fresh()
+        self.dialog = self._owner.fresh_dialog()
         self.state = State.TRYING
         self._brief = 0
         self._expires_at = self._refresh_at = 0.0
@@ -381,7 +389,7 @@ class Subscriber:
             "SUBSCRIBE",
             now,
             (
-                ("Contact", self._contact()),
+                ("Contact", self._owner.contact()),
                 ("Event", PRESENCE),
                 ("Expires", str(expires_s)),
                 ("Accept", self._accept),
@@ -429,20 +437,20 @@ class Subscriber:
         self._forget()
         if retry_after_s is None and had_dialog and not for_good:
             retry_after_s = 0.0  # a new dialog, at once
-        self._events.append(Refused(status, text, for_good, retry_after_s))
+        self._happened(Refused(status, text, for_good, retry_after_s))
 
     def _later(self, status: int, text: str, now: float, retry_after_s: float | None) -> None:
         """It failed, but nothing is lost that there was."""
         self._notify_by = 0.0
         if self.state is State.TRYING:
             self._forget()
-            self._events.append(Refused(status, text, False, retry_after_s))
+            self._happened(Refused(status, text, False, retry_after_s))
             return
         left_s = max(0.0, self._expires_at - now)
         self._refresh_at = now + min(max(retry_after_s or 0.0, RETRY_REFRESH_S), max(1.0, left_s / 2))
         if self._owes_answer:
             self._owes_answer = False
-            self._events.append(Refused(status, text, False, retry_after_s))
+            self._happened(Refused(status, text, False, retry_after_s))
 
     def _told(self, request: Request, says: SubscriptionState, now: float) -> None:
         first = self.state is State.TRYING or (self.state is State.PENDING and says.state is Substate.ACTIVE)
@@ -454,12 +462,12 @@ class Subscriber:
             self._lasts(self._asked_s, now)  # section 4.1.3: it should have said
         if says.state is Substate.PENDING:
             # RFC 8048 section 5.2.1: not a word to the watcher, whatever the body says.
-            self._events.append(Pending())
+            self._happened(Pending())
         else:
-            self.granted = True
-            self._events.append(Active(first, bool(request.body)))
+            fresh, self.granted = not self.granted, True
+            self._happened(Active(first, bool(request.body), fresh))
             if request.body:
-                self._events.append(News(request))
+                self._happened(News(request))
         if not self._under_way:
             self._after_notify(now)
 
@@ -476,17 +484,17 @@ class Subscriber:
             return
         ending = ENDINGS.get(says.reason, Ending())
         if request.body and not ending.for_good:
-            self._events.append(News(request))
+            self._happened(News(request))
         if ending.for_good:
-            self._events.append(Refused(ending.for_good, f"ended by the other side: {says.reason}", True))
+            self._happened(Refused(ending.for_good, f"ended by the other side: {says.reason}", True))
         elif looking or ending.stands:
-            self._events.append(Ended(stands=ending.stands))
+            self._happened(Ended(stands=ending.stands))
         else:
             wait = says.retry_after_s
             if wait is None and ending.at_once:
                 wait = 0
             text = f"ended by the other side: {says.reason or 'no reason given'}"
-            self._events.append(Refused(0, text, False, None if wait is None else float(wait)))
+            self._happened(Refused(0, text, False, None if wait is None else float(wait)))
 
     def _unheard(self, now: float) -> None:
         """Timer N: no NOTIFY, no subscription (section 4.1.2.4)."""
@@ -498,10 +506,10 @@ class Subscriber:
         since = self._heard_at
         self._forget()
         if had_dialog:
-            self._events.append(Silent(since))
-            self._events.append(Refused(0, "no NOTIFY came after the refresh", False, 0.0))
+            self._happened(Silent(since))
+            self._happened(Refused(0, "no NOTIFY came after the refresh", False, 0.0))
         else:
-            self._events.append(Refused(0, "no NOTIFY came", False))
+            self._happened(Refused(0, "no NOTIFY came", False))
 
     def _lapsed(self, now: float) -> None:
         closing, wanted, since = self.state is State.CLOSING, self._wanted, self._heard_at
@@ -509,10 +517,10 @@ class Subscriber:
         if closing:
             self._over(now)
         elif wanted:
-            self._events.append(Silent(since))
-            self._events.append(Refused(0, "the subscription ran out and could not be refreshed", False))
+            self._happened(Silent(since))
+            self._happened(Refused(0, "the subscription ran out and could not be refreshed", False))
         else:
-            self._events.append(Ended())
+            self._happened(Ended())
 
     def _end(self, now: float) -> None:
         """The SUBSCRIBE that ends it was refused or is lost: it is over for us in any case."""
@@ -523,13 +531,18 @@ class Subscriber:
         if self._wanted:
             self._begin(now)  # somebody has changed their mind meanwhile
         else:
-            self._events.append(Ended())
+            self._happened(Ended())
 
     def _lasts(self, expires_s: float, now: float) -> None:
         """The notifier's word on how long it is; refreshed at 75 to 90 % of it."""
         self._expires_at = now + expires_s
-        self._refresh_at = now + expires_s * (0.75 + 0.15 * self._spread())
+        self._refresh_at = now + expires_s * (0.75 + 0.15 * self._owner.spread())
         self.changed = True
+
+    def _happened(self, event: Event) -> None:
+        if self._events is None:
+            self._events = []
+        self._events.append(event)
 
     def _forget(self) -> None:
         self.state = State.IDLE
