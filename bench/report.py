@@ -35,7 +35,7 @@ def machine() -> dict[str, Any]:
         "cores": os.cpu_count(),
         "kernel": platform.release().partition("-")[0],
         "python": platform.python_version(),
-        "kamailio": _first_line(["kamailio", "-v"]).removeprefix("version: "),
+        "kamailio": _first_line(["kamailio", "-v"]).removeprefix("version: kamailio ").split(" ")[0],
     }
 
 
@@ -175,7 +175,7 @@ def _ratio(row: Mapping[str, Any], to: Mapping[str, Any]) -> str:
 def markdown(found: Mapping[str, Any]) -> str:
     """The tables of `docs/performance.md`."""
     lines = [
-        f"*{_title(found)}; Kamailio {found['machine']['kamailio'].split()[1]}.*",
+        f"*{_title(found)}; Kamailio {found['machine']['kamailio']}.*",
         "",
         "| case | relay | Kamailio as shipped | Kamailio, `fm` | Rialto | Rialto to Kamailio | to `fm` |",
         "|---|---|---|---|---|---|---|",
