@@ -47,6 +47,9 @@ class NoPresence:
     def missed(self, destination: str, network: str) -> None:
         pass
 
+    def view(self, pair: object) -> None:
+        pass
+
 
 class FakeHub:
     """Takes every message; `refuse` and `hold` change that."""

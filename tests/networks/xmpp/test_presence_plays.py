@@ -404,6 +404,19 @@ async def test_presence_that_nobody_asked_for_and_that_of_rooms_is_counted(stand
     assert len(gateway.hub.presence) == 0
 
 
+async def test_what_is_written_to_a_resource_on_the_screen_is_for_the_person(stand: Raise) -> None:
+    server, gateway = await stand()
+    await granted(server, gateway)
+    gateway.show(state("tuple-1"))
+    await until(lambda: len(server.heard) == 2)
+    for resource in ("tuple-1", "a-gruu"):
+        body = Element("body", {}, ["soft"])
+        to = {"from": f"romeo@{ROME}/x", "to": f"juliet@{VERONA}/{resource}", "type": "chat"}
+        server.says(Element("message", to, [body]))
+    await until(lambda: len(gateway.hub.accepted) == 2)
+    assert [one.recipient.instance for one, _ in gateway.hub.accepted] == ["", "a-gruu"]
+
+
 async def test_nobody_speaks_for_the_users_of_another(stand: Raise) -> None:
     server, gateway = await stand()
     await returned(server, gateway)

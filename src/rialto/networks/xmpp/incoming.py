@@ -13,13 +13,17 @@
 from __future__ import annotations
 
 from rialto.core.network import Outcome
+from rialto.model.address import Address
 from rialto.model.errors import DeliveryError, Refused
+from rialto.model.presence import Pair
 from rialto.networks.xmpp.answers import Self, answer_iq
 from rialto.networks.xmpp.conditions import from_error
 from rialto.networks.xmpp.live import Desk, LiveStream
 from rialto.networks.xmpp.presence import Watching
 from rialto.networks.xmpp.presence_incoming import receive_presence
+from rialto.networks.xmpp.presence_stanzas import full_jid
 from rialto.networks.xmpp.translate import error_reply, to_model
+from rialto.networks.xmpp.wire import jid
 from rialto.networks.xmpp.wire.element import Element
 from rialto.networks.xmpp.wire.events import StanzaReceived
 
@@ -74,7 +78,7 @@ def _message(desk: Desk, stream: LiveStream, event: StanzaReceived) -> bool:
     stanza = event.stanza
     try:
         message = to_model(
-            stanza, event.sender, event.recipient, new_id=hub.new_id(), received_at=desk.context.clock()
+            stanza, event.sender, _person(desk, event), new_id=hub.new_id(), received_at=desk.context.clock()
         )
         if message is None:
             hub.count("ignored", desk.name, "message without text")
@@ -93,6 +97,25 @@ def _message(desk: Desk, stream: LiveStream, event: StanzaReceived) -> bool:
         _answer(stream, event, error_reply(stanza, error))
         return False
     return True
+
+
+def _person(desk: Desk, event: StanzaReceived) -> Address:
+    """Who the message is for: the person alone, where the resource is known from presence only.
+
+    Clients write to the resource that they see online. Of another network that is a name in a document, a
+    PIDF tuple's `id` say, at which nobody can be reached (RFC 7247 section 6.5 makes a `gr` of it).
+    """
+    recipient = event.recipient
+    if not recipient.instance:
+        return recipient
+    view = desk.hub.presence.view(Pair(event.sender.bare, recipient.bare))
+    if view is None or view.told_document is None or view.presentity_peer.network == desk.name:
+        return recipient
+    to = jid.write(recipient)
+    announced = any(
+        full_jid(view.pair.presentity, state.instance) == to for state in view.told_document.states
+    )
+    return recipient.bare if announced else recipient
 
 
 def _returned(desk: Desk, stream: LiveStream, event: StanzaReceived) -> None:
