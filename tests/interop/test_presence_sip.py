@@ -1,10 +1,62 @@
 """Presence between a real XMPP server and a real SIP presence agent, through the gateway."""
 
+import asyncio
+import json
+import socket
+from pathlib import Path
+
 from interop.gateway import sip_peer, xmpp_peer
+from interop.peers.baresip import Baresip
 from interop.peers.sipp_presence import pidf
 from interop.peers.xmpp_client import eventually
 
 ALICE, BOB = "alice@xa.example", "bob@sip.example"
+
+
+class WatchingBaresip(Baresip):
+    """One that watches its contact, and may be watched."""
+
+    def __init__(self, folder: Path, user: str, partner: str, port: int) -> None:
+        super().__init__(folder, user, partner, port)
+        config = self.folder / "config"
+        config.write_text(f"{config.read_text()}module_app presence.so\n")
+        (self.folder / "contacts").write_text(f"<sip:{partner}>;presence=p2p\n")
+
+    async def told(self, command: str) -> str:
+        """Give a command; its answer."""
+        return await asyncio.to_thread(self._tell, command)
+
+    def _tell(self, command: str) -> str:
+        data = json.dumps({"command": command, "params": "", "token": "x"}).encode()
+        with socket.create_connection(("127.0.0.1", self._control), timeout=5) as control:
+            control.sendall(b"%d:%s," % (len(data), data))
+            return control.recv(65536).decode(errors="replace")
+
+
+async def test_a_telephone_and_an_xmpp_user_watch_one_another(
+    prosody, kamailio, gateway, log_in_roster, tmp_path
+):
+    prosody("xa.example", "external")
+    kamailio()
+    gateway(xmpp_peer("xa.example", "external"), sip_peer(notify_every_s=0.2))
+    alice = await log_in_roster(f"{ALICE}/desk")
+    alice.show("dnd", "at work")
+    bob = WatchingBaresip(tmp_path, "bob", ALICE, 6060)
+    bob.start()
+    try:
+        await alice.gets(BOB, "subscribe")
+        alice.say_to(BOB, "subscribed")
+        await eventually(lambda: "ID-desk" in bob.program.read_log(), "the telephone is told")
+        alice.ask(BOB)
+        await alice.gets(BOB, "subscribed")
+        await bob.told("presence_online")
+        # Before anybody has said how he is, its document says `<basic>?</basic>`.
+        await alice.sees(BOB, "that he is there", lambda one: one.type == "available")
+        assert "Busy" in await bob.told("contacts")  # it has never heard of `show`, but of RPID
+        await bob.told("presence_offline")
+        await eventually(lambda: not alice.screen(BOB), "he is off the screen")
+    finally:
+        bob.stop()
 
 
 async def test_an_xmpp_user_watches_somebody_who_publishes(
