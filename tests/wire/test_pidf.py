@@ -32,7 +32,7 @@ def document(inside: str, root: str = "") -> bytes:
         f"<?xml version='1.0' encoding='UTF-8'?><presence xmlns='{PIDF}' "
         f"xmlns:dm='{PIDF}:data-model' xmlns:r='{PIDF}:rpid' entity='pres:romeo@example.net'{root}>"
         f"{inside}</presence>"
-    ).encode()
+    ).encode("utf-8", "surrogatepass")
 
 
 def only(inside: str) -> Tuple:
@@ -142,6 +142,38 @@ def test_a_tuple_that_says_nothing_is_still_a_tuple(inside: str) -> None:
 def test_what_is_no_presence_document_is_refused(body: bytes) -> None:
     with pytest.raises(PidfError):
         parse(body)
+
+
+@given(st.binary(max_size=200) | st.text(max_size=100).map(document))
+def test_whatever_comes_is_a_document_or_none(body: bytes) -> None:
+    try:
+        presence = parse(body)
+    except PidfError:
+        return
+    assert len(presence.tuples) <= MAX_TUPLES
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            [
+                "<tuple id='a'>",
+                "</tuple>",
+                "<status>",
+                "</status>",
+                "<basic>open</basic>",
+                "<note>n</note>",
+                "x",
+            ]
+        ),
+        max_size=12,
+    ).map("".join)
+)
+def test_whatever_is_in_a_tuple_it_is_read_or_refused(inside: str) -> None:
+    try:
+        parse(document(inside))
+    except PidfError:
+        return
 
 
 def test_the_language_of_the_carrier_holds_where_nothing_else_is_said() -> None:

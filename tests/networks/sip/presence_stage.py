@@ -38,6 +38,7 @@ class FakePresence:
         self.grant = Grant.PENDING
         self.document: Document | None = None
         self.open_ = True
+        self.listening = True
 
     def view(self, pair: Pair, **changes: Any) -> PairView:
         fields: dict[str, Any] = {
@@ -46,7 +47,7 @@ class FakePresence:
             "presentity_peer": self._stage.peer,
             "grant": self.grant,
             "document": self.document,
-            "listening": True,
+            "listening": self.listening,
         }
         return PairView(**(fields | changes))
 

@@ -205,6 +205,17 @@ async def test_who_does_not_answer_is_tried_again_by_the_hub() -> None:
         assert (verb, error.retry, for_good) == ("refused", True, False)
 
 
+async def test_who_was_away_when_it_was_decided_is_not_refreshed_for() -> None:
+    """PRS-153: RFC 8048 section 8.1."""
+    async with play() as (stage, phone):
+        stage.presence.listening = False
+        stage.watch(Verb.ASK)
+        asked = await phone.is_told("SUBSCRIBE")
+        await phone.asks(notify(asked, "active;expires=600", port=phone.port))
+        assert (await phone.is_told("SUBSCRIBE")).get("Expires") == "0"
+        assert [(await stage.presence.hears())[0] for _ in "12"] == ["granted", "done"]
+
+
 async def test_a_challenge_is_answered() -> None:
     async with play(username="gw", password="secret") as (stage, phone):
         stage.watch(Verb.ASK)
@@ -481,6 +492,14 @@ async def test_a_refresh_out_of_order_or_of_somebody_else_is_refused() -> None:
         other = subscribe(port=phone.port, to_tag=tag, cseq=3)
         other.set("From", "<sip:juliet@sip.example>;tag=other")
         assert (await phone.asks(other)).status == 481
+
+
+async def test_nobody_refreshes_the_subscription_of_somebody_else() -> None:
+    async with play() as (_stage, phone):
+        _, tag = await subscribed(_stage, phone)
+        other = subscribe(port=phone.port, to_tag=tag, cseq=3)
+        other.set("From", "<sip:tybalt@sip.example>;tag=bi54")
+        assert (await phone.asks(other)).status == 403
 
 
 async def test_a_watcher_has_no_more_telephones_than_anybody() -> None:

@@ -176,7 +176,7 @@ class Audiences:
         if 0 < expires_s < settings.min_expires_s:  # RFC 6665 section 4.2.1.1
             self._desk.answer(transaction, 423, (("Min-Expires", str(settings.min_expires_s)),))
         elif request.to.tag:
-            self._refresh(transaction, request, origin, expires_s)
+            self._refresh(transaction, request, sender, origin, expires_s)
         else:
             try:
                 pair = Pair(sender.address.bare, address_of(request.request_uri).bare)
@@ -243,7 +243,12 @@ class Audiences:
         self.pump(audience)
 
     def _refresh(
-        self, transaction: ServerTransaction, request: Request, origin: Origin, expires_s: int
+        self,
+        transaction: ServerTransaction,
+        request: Request,
+        sender: Sender,
+        origin: Origin,
+        expires_s: int,
     ) -> None:
         """RFC 8048 sections 5.3.2 and 5.3.3: nobody on the other side hears of it."""
         audience = self._by_tag.get(request.to.tag or "")
@@ -251,7 +256,7 @@ class Audiences:
         if audience is None or notifier is None or notifier.state is Substate.TERMINATED or notifier.gone:
             self._desk.answer(transaction, 481)
             return
-        if origin.peer.name != audience.peer or origin.domain != audience.pair.watcher.domain:
+        if origin.peer.name != audience.peer or sender.address.bare != audience.pair.watcher:
             self._desk.answer(transaction, 403)
             return
         if request.from_.tag != notifier.dialog.remote_tag or event_of(request)[1] != notifier.event_id:

@@ -280,6 +280,10 @@ class Watchings:
                     presence.granted(pair, origin)
                 if not has_body:
                     self._blank(pair, origin, first=first)
+                view = presence.view(pair) if fresh else None
+                if view is not None and not view.listening:
+                    # Decided while the watcher was away: nobody may be refreshed for (RFC 8048 section 8.1).
+                    machine.unsubscribe(self.now())
             case News():
                 if self._parsed is not None:
                     presence.show(pair, from_pidf(self._parsed, pair.presentity, self.now()), origin)
