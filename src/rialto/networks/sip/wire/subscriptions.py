@@ -38,6 +38,7 @@ from rialto.networks.sip.wire.message import Request, Response
 
 TIMER_N_S: Final = 32.0  # 64*T1
 RETRY_REFRESH_S: Final = 60.0
+REFRESH_LEAST_S: Final = 5.0
 MAX_BRIEF: Final = 3
 """How often 423 is taken for an answer."""
 
@@ -534,9 +535,9 @@ class Subscriber:
             self._happened(Ended())
 
     def _lasts(self, expires_s: float, now: float) -> None:
-        """The notifier's word on how long it is; refreshed at 75 to 90 % of it."""
+        """The notifier's word on how long it is; refreshed at 75 to 90 % of it, but nobody makes us hurry."""
         self._expires_at = now + expires_s
-        self._refresh_at = now + expires_s * (0.75 + 0.15 * self._owner.spread())
+        self._refresh_at = now + max(REFRESH_LEAST_S, expires_s * (0.75 + 0.15 * self._owner.spread()))
         self.changed = True
 
     def _happened(self, event: Event) -> None:
