@@ -131,12 +131,13 @@ class Channel:
     def write(self, data: bytes, delivery: Parcel | None) -> None:
         """Put a stanza on the wire; the delivery hears of it when there is proof."""
         machine = self.machine
-        machine.send_encoded(data, delivery)
+        loop = asyncio.get_running_loop()
+        machine.send_encoded(data, delivery, now=loop.time())
         if delivery is not None and not self._counted():
             self._fresh.append(delivery)
             if not self._scheduled and not self._ping_id:
                 self._scheduled = True
-                asyncio.get_running_loop().call_soon(self._ask)
+                loop.call_soon(self._ask)
         self.link.wake()
 
     def forget(self, message_id: str) -> bool:

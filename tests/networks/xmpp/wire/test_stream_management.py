@@ -67,6 +67,18 @@ def test_who_is_slow_to_handle_is_asked_again_in_a_while() -> None:
     assert play.said("romeo") == b"<r xmlns='urn:xmpp:sm:3'/>"
 
 
+def test_after_a_silence_the_peer_has_all_its_time_to_answer() -> None:
+    play = counted()
+    play.now += 59.0  # longer than an answer may take, shorter than the keep-alive
+    play.a.send_encoded(speech().encode(), 1, now=play.now)
+    assert b"<r " in play.a.data_to_send()
+    due = play.a.next_timer()
+    assert due is not None
+    assert due > play.now
+    play.a.handle_timer(play.now + 1.0)
+    assert not [event for event in drain(play.a) if isinstance(event, StreamClosed)]
+
+
 def test_a_peer_that_does_not_answer_is_gone() -> None:
     play = counted()
     play.a.send(speech(), 1)

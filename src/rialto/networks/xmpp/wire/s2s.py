@@ -95,9 +95,9 @@ class ServerStream(Stream):
 
     # -- stream management -----------------------------------------------------------------------------
 
-    def send_encoded(self, data: bytes, token: Any = None) -> None:
-        """Write a stanza that is already bytes."""
-        super().send_encoded(data, token)
+    def send_encoded(self, data: bytes, token: Any = None, *, now: float | None = None) -> None:
+        """Write a stanza that is already bytes; see `Stream`."""
+        super().send_encoded(data, token, now=now)
         if self.ledger is not None:
             self.ledger.send(data, token)
             self._fresh = True

@@ -194,8 +194,11 @@ class Stream:
         """
         self.send_encoded(stanza.encode(self.content_namespace), token)
 
-    def send_encoded(self, data: bytes, token: Any = None) -> None:
-        """Write a stanza that is already bytes."""
+    def send_encoded(self, data: bytes, token: Any = None, *, now: float | None = None) -> None:
+        """Write a stanza that is already bytes. `now`: after a silence, the time of what was heard last would
+        be too early to wait for an answer from."""
+        if now is not None:
+            self._now = now
         if self.state is not State.OPEN:
             raise LocalProtocolError(f"a stanza on a stream that is {self.state.value}")
         self._out.append(data)
