@@ -53,11 +53,11 @@ def test_nobody_there_needs_no_waiting() -> None:
     assert look.states() == ()
 
 
-def test_a_server_that_has_read_it_and_is_silent_has_nobody_to_show() -> None:
+def test_a_server_that_has_read_it_and_is_silent_has_not_said_that_nobody_is_there() -> None:
     look = Look(START, asked=True)
     look.prove(START + 1)
     assert look.due() == START + 1 + SILENCE_S
-    assert look.result(look.due()) is Result.COMPLETE
+    assert look.result(look.due()) is Result.SILENT
 
 
 def test_without_proof_and_answer_there_is_nothing() -> None:

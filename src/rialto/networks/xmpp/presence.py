@@ -31,7 +31,7 @@ from msgspec.structs import replace
 
 from rialto.core.hub import Hub
 from rialto.core.network import Context, PairView, Peer, Side, Verb
-from rialto.model.errors import AddressError, DeliveryError, Reason, Refused
+from rialto.model.errors import AddressError, DeliveryError, Reason, Refused, Unreachable
 from rialto.model.presence import Document, Grant, Pair, State
 from rialto.networks.xmpp.channel import Parcel
 from rialto.networks.xmpp.presence_look import Look, Result, ordered
@@ -274,11 +274,22 @@ class Watching:
             self._probe(view, look)
             return
         del self._looks[pair]
+        if result is Result.SILENT and view is not None:
+            self._silent(view)
         if result is not Result.COMPLETE or view is None:
             return
         if look.left_out:
             self._hub.count("ignored", self._ways.name, "presence of too many resources")
         self.show(pair, look.states())
+
+    def _silent(self, view: PairView) -> None:
+        """Nothing is known that was not known before; somebody who is shown as online may not stay so."""
+        pair = view.pair
+        if view.document is not None and view.document.online:
+            error = Unreachable(Reason.TIMEOUT, f"{pair.presentity.domain} does not answer probes")
+            self._hub.presence.refused(pair, None, error, for_good=False)
+        else:
+            self._hub.presence.done(pair, None)
 
     def show(self, pair: Pair, states: tuple[State, ...]) -> None:
         """The hub is told the whole, and what follows from it for the user's own watching."""

@@ -3,8 +3,8 @@
 Theory of operation. A server reads a stream in order, so its answer cannot be complete before it has read
 the probe; that it has is proven as for messages (`channel`). From then on the document is complete when
 nothing more has come for `QUIET_S`, or at once when all that is known is that nobody is there. A server that
-has read the probe and says nothing has nobody to show (older servers may be silent then). One that neither
-proves nor answers is left to the hub, which asks again.
+has read the probe and says nothing may have nobody to show, or no way to say it: silence is never taken for
+"offline". One that neither proves nor answers is left to the hub, which asks again.
 
 After a `subscribed` servers send the present state unasked (RFC 6121 section 3.1.5); where one does not, it
 is asked after `UNASKED_S`.
@@ -34,6 +34,8 @@ class Result(enum.Enum):
     COMPLETE = enum.auto()
     ASK = enum.auto()
     """Nothing came by itself: probe."""
+    SILENT = enum.auto()
+    """It was read, and there is no answer."""
     NOTHING = enum.auto()
     """No proof, no answer."""
 
@@ -107,7 +109,7 @@ class Look:
             return Result.COMPLETE
         if not self.asked:
             return Result.ASK
-        return Result.COMPLETE if self._proven_at is not None else Result.NOTHING
+        return Result.SILENT if self._proven_at is not None else Result.NOTHING
 
 
 def ordered(states: dict[str, State]) -> tuple[State, ...]:
