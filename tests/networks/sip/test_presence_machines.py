@@ -11,7 +11,8 @@ from networks.sip.test_presence_notifier import Play as Notifying
 from networks.sip.test_presence_subscriber import Play as Subscribing
 from rialto.networks.sip.wire.eventing import Substate
 from rialto.networks.sip.wire.notifications import MAX_FAILURES
-from rialto.networks.sip.wire.subscriptions import Active, Ended, Event, Pending, Refused, State
+from rialto.networks.sip.wire.subscriptions import State
+from rialto.networks.sip.wire.verdicts import Active, Ended, Event, Pending, Refused
 
 _STATUSES = [200, 202, 301, 403, 404, 408, 423, 480, 481, 489, 500, 503, 603]
 _SUBSTATES = [

@@ -9,20 +9,8 @@ import pytest
 
 from rialto.networks.sip.wire import BadMessage, Request, Response, response_to
 from rialto.networks.sip.wire.dialogs import Dialog
-from rialto.networks.sip.wire.subscriptions import (
-    TIMER_N_S,
-    Active,
-    Ended,
-    Event,
-    Kept,
-    News,
-    Pending,
-    Refused,
-    Silent,
-    State,
-    Subscriber,
-    Window,
-)
+from rialto.networks.sip.wire.subscriptions import TIMER_N_S, Kept, State, Subscriber
+from rialto.networks.sip.wire.verdicts import Active, Ended, Event, News, Pending, Refused, Silent
 
 NOW = 1_800_000_000.0
 
@@ -30,12 +18,12 @@ NOW = 1_800_000_000.0
 class Play:
     """Juliet's gateway subscribes to Romeo; the test is Romeo."""
 
-    def __init__(self, **window: int) -> None:
+    def __init__(self, ask_s: int = 3600) -> None:
         self.now = NOW
         self.waiting: Request | None = None
         self.numbers = itertools.count(1)
         self.cseq = itertools.count(1)
-        self.machine = Subscriber(self, accept="application/pidf+xml", window=Window(**window))
+        self.machine = Subscriber(self, accept="application/pidf+xml", ask_s=ask_s)
 
     def contact(self) -> str:
         return "<sip:juliet@gw.example;gr=gw>"
@@ -106,8 +94,8 @@ class Play:
         return self.events()
 
 
-def granted(**window: int) -> Play:
-    play = Play(**window)
+def granted() -> Play:
+    play = Play()
     play.machine.subscribe(play.now)
     play.sent()
     assert play.answers(200, ("Expires", "3600")) == []
@@ -237,7 +225,7 @@ def test_a_lost_dialog_is_made_anew_with_another_call_id_and_tag() -> None:
 
 def test_too_brief_is_asked_again_for_longer() -> None:
     """PRS-35."""
-    play = Play(max_s=600)
+    play = Play(ask_s=600)
     play.machine.subscribe(play.now)
     first = play.sent()
     assert play.answers(423, ("Min-Expires", "3600")) == []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -18,19 +17,8 @@ from rialto.networks.sip.documents import from_pidf
 from rialto.networks.sip.trunk import Trunk
 from rialto.networks.sip.wire import Request, Response
 from rialto.networks.sip.wire.dialogs import Dialog, shared
-from rialto.networks.sip.wire.subscriptions import (
-    Active,
-    Ended,
-    Event,
-    Kept,
-    News,
-    Pending,
-    Refused,
-    Silent,
-    State,
-    Subscriber,
-    Window,
-)
+from rialto.networks.sip.wire.subscriptions import Kept, State, Subscriber
+from rialto.networks.sip.wire.verdicts import Active, Ended, Event, News, Pending, Refused, Silent
 from rialto.wire.pidf import MEDIA_TYPE, PidfError, Presence, parse
 
 if TYPE_CHECKING:
@@ -61,10 +49,7 @@ class Watching:
 
     def machine(self, trunk: Trunk) -> Subscriber:
         """Another subscription of this pair."""
-        settings = trunk.settings
-        return Subscriber(
-            self, accept=MEDIA_TYPE, window=_window(settings.min_expires_s, settings.max_expires_s)
-        )
+        return Subscriber(self, accept=MEDIA_TYPE, ask_s=trunk.settings.max_expires_s)
 
     def fresh_dialog(self) -> Dialog:
         """See `Owner`. Raises AddressError."""
@@ -334,11 +319,6 @@ class Watchings:
                 del self._by_pair[watching.pair]
         elif self._agenda is not None:
             self._agenda.set(watching)
-
-
-@lru_cache(maxsize=64)
-def _window(min_s: int, max_s: int) -> Window:
-    return Window(min_s=min_s, max_s=max_s)
 
 
 def _machine_of(watching: Watching, request: Request) -> Subscriber | None:

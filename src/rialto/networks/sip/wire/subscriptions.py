@@ -10,8 +10,7 @@
 It is the NOTIFY that makes the dialog, not the 2xx (section 4.4.1): it may come first, and where a SUBSCRIBE
 has forked, the first one wins and all others are told 481 (RFC 3856 section 6.9). A subscription is as long
 as the last word of the notifier says, and is refreshed before that while it is wanted; one that can not be
-refreshed stays good until then. What a refusal or an ending means is in two tables, `RESPONSES` and
-`ENDINGS`.
+refreshed stays good until then. What a refusal or an ending means is in the tables of `verdicts`.
 
 `now` is in seconds since 1970, because what is remembered has to outlive a restart. A look (`look`) is a
 subscription of no length (section 4.4.3).
@@ -20,7 +19,7 @@ subscription of no length (section 4.4.3).
 from __future__ import annotations
 
 import enum
-from typing import Final, NamedTuple, Protocol
+from typing import Final, Protocol
 
 import msgspec
 
@@ -35,19 +34,25 @@ from rialto.networks.sip.wire.eventing import (
     subscription_state,
 )
 from rialto.networks.sip.wire.message import Request, Response
+from rialto.networks.sip.wire.verdicts import (
+    ENDINGS,
+    RESPONSES,
+    Active,
+    Ended,
+    Ending,
+    Event,
+    Means,
+    News,
+    Pending,
+    Refused,
+    Silent,
+)
 
 TIMER_N_S: Final = 32.0  # 64*T1
 RETRY_REFRESH_S: Final = 60.0
 REFRESH_LEAST_S: Final = 5.0
 MAX_BRIEF: Final = 3
 """How often 423 is taken for an answer."""
-
-
-class Window(msgspec.Struct, frozen=True, kw_only=True):
-    """How long a subscription may be; what is asked for is the most."""
-
-    min_s: int = 60
-    max_s: int = 3600
 
 
 class State(enum.StrEnum):
@@ -58,110 +63,6 @@ class State(enum.StrEnum):
     PENDING = "pending"
     ACTIVE = "active"
     CLOSING = "closing"
-
-
-class Means(enum.Enum):
-    """What a final response to SUBSCRIBE means."""
-
-    FOR_GOOD = enum.auto()
-    """The authorization is at an end (RFC 8048 section 5.2.2)."""
-    NOBODY = enum.auto()
-    """The dialog is dead; and if nothing was ever granted, it never will be."""
-    DEAD = enum.auto()
-    """The dialog is dead (RFC 6665 section 4.1.2.2); a new one may live."""
-    BRIEF = enum.auto()
-    """Ask for longer."""
-    LATER = enum.auto()
-    """The dialog lives on until it expires."""
-
-
-RESPONSES: Final[dict[int, Means]] = {
-    403: Means.FOR_GOOD,
-    489: Means.FOR_GOOD,
-    603: Means.FOR_GOOD,
-    404: Means.NOBODY,
-    405: Means.NOBODY,
-    410: Means.NOBODY,
-    416: Means.NOBODY,
-    484: Means.NOBODY,
-    485: Means.NOBODY,
-    501: Means.NOBODY,
-    604: Means.NOBODY,
-    480: Means.DEAD,
-    481: Means.DEAD,
-    482: Means.DEAD,
-    483: Means.DEAD,
-    423: Means.BRIEF,
-}
-"""RFC 8048 section 5.2.2, RFC 6665 section 4.1.2.2; everything else is LATER."""
-
-
-class Ending(NamedTuple):
-    """What a `terminated` asks for. `at_once` where the notifier does not say when to come again."""
-
-    for_good: int = 0
-    """The status that would have said so at once; 0 where it is not for good."""
-    at_once: bool = False
-    stands: bool = False
-    """What was said last stays true; there is nothing to ask for."""
-
-
-ENDINGS: Final[dict[str, Ending]] = {
-    "deactivated": Ending(at_once=True),
-    "probation": Ending(),
-    "rejected": Ending(for_good=403),
-    "timeout": Ending(at_once=True),
-    "giveup": Ending(),
-    "noresource": Ending(for_good=404),
-    "invariant": Ending(stands=True),
-}
-"""RFC 6665 section 4.1.3; any other, and none, is `Ending()`."""
-
-
-class Pending(msgspec.Struct, frozen=True):
-    """The notifier has the request and has not decided."""
-
-
-class Active(msgspec.Struct, frozen=True):
-    """The subscription is granted. `first` in its dialog; `has_body` where news follows; `fresh` where the
-    watcher did not have the authorization before."""
-
-    first: bool
-    has_body: bool
-    fresh: bool = False
-
-
-class News(msgspec.Struct, frozen=True):
-    """A document came, in `request`."""
-
-    request: Request
-
-
-class Refused(msgspec.Struct, frozen=True):
-    """It was refused, has ended, or failed (`status` 0 where no response said so).
-
-    `retry_after_s` is 0 for "at once", None where nobody said.
-    """
-
-    status: int
-    text: str
-    for_good: bool
-    retry_after_s: float | None = None
-
-
-class Silent(msgspec.Struct, frozen=True):
-    """The subscription ran out and could not be refreshed; `since` is when the notifier was last heard."""
-
-    since: float
-
-
-class Ended(msgspec.Struct, frozen=True):
-    """It is over, as we wanted, or (`stands`) because nothing will ever change."""
-
-    stands: bool = False
-
-
-Event = Pending | Active | News | Refused | Silent | Ended
 
 
 class Owner(Protocol):
@@ -187,10 +88,11 @@ class Kept(msgspec.Struct, array_like=True):
 
 
 class Subscriber:
-    """See the module. There may be hundreds of thousands: `accept` and `window` are shared."""
+    """See the module. `ask_s` is how long a subscription is asked for."""
 
     __slots__ = (
         "_accept",
+        "_ask_s",
         "_asked_s",
         "_brief",
         "_events",
@@ -204,7 +106,6 @@ class Subscriber:
         "_refresh_at",
         "_under_way",
         "_wanted",
-        "_window",
         "changed",
         "dialog",
         "granted",
@@ -216,11 +117,11 @@ class Subscriber:
         owner: Owner,
         *,
         accept: str,
-        window: Window,
+        ask_s: int,
     ) -> None:
         self._owner = owner
         self._accept = accept
-        self._window = window
+        self._ask_s = ask_s
         self.dialog: Dialog | None = None
         self.state = State.IDLE
         self.granted = False
@@ -249,7 +150,7 @@ class Subscriber:
         if self.state is State.IDLE:
             self._begin(now)
         elif self.state in (State.PENDING, State.ACTIVE) and not self._under_way and not self._notify_by:
-            self._ask(now, self._asked_s or self._window.max_s)
+            self._ask(now, self._asked_s or self._ask_s)
 
     def unsubscribe(self, now: float) -> None:
         """End it (RFC 8048 section 5.2.3); `Ended` follows, at once where there is nothing to end."""
@@ -347,7 +248,7 @@ class Subscriber:
         elif self._expires_at and self._expires_at <= now:
             self._lapsed(now)
         elif self._wanted and not self._under_way and self._refresh_at and self._refresh_at <= now:
-            self._ask(now, self._asked_s or self._window.max_s)
+            self._ask(now, self._asked_s or self._ask_s)
 
     # -- what outlives a restart -----------------------------------------------------------------------
 
@@ -376,7 +277,7 @@ class Subscriber:
         self.state = State.TRYING
         self._brief = 0
         self._expires_at = self._refresh_at = 0.0
-        self._ask(now, 0 if self._looking else self._window.max_s)
+        self._ask(now, 0 if self._looking else self._ask_s)
 
     def _ask(self, now: float, expires_s: int) -> None:
         dialog = self.dialog
