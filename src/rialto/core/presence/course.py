@@ -114,7 +114,10 @@ class Course:
             if watch.owed is not None:
                 watch.say = watch.owed
                 waiting.append(watch)
-            if watch.news() or watch.over():
+            # What was being told when the process ended may be on a screen, whatever the disk says of it: it
+            # is told now, before anything can change it, so that the next news are counted from there.
+            self._tell(watch)
+            if watch.over():
                 self.ledger.touch(watch)
             self.alarms.set(watch)
         self.shuffle(waiting)
@@ -285,19 +288,22 @@ class Course:
         """It is on disk as it is: tell the watcher, then the far side."""
         if self._stopped:
             return
-        if watch.news():
-            view = self.voice.view(watch)
-            if view is not None:
-                self.count("presence_told", watch.watcher_peer)
-                watch.noted()
-                self.ledger.note(watch)
-                self.voice.tell(watch, view)
-            else:
-                watch.noted()
+        self._tell(watch)
         if watch.say in _PACED:
             self.pace.soon(watch)
         elif watch.say is not None:
             self._say(watch)
+
+    def _tell(self, watch: Watch) -> None:
+        """Tell the watcher what is news; it must be on disk."""
+        if not watch.news():
+            return
+        view = self.voice.view(watch)
+        watch.noted()
+        if view is not None:
+            self.count("presence_told", watch.watcher_peer)
+            self.ledger.note(watch)
+            self.voice.tell(watch, view)
 
     def _say(self, watch: Watch) -> None:
         verb, watch.say = watch.say, None
