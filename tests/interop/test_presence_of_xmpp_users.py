@@ -131,6 +131,21 @@ async def test_a_probe_brings_all_of_it_at_once(server, inside, log_in):
     assert known(again) == {}
 
 
+async def test_who_left_while_we_were_away_is_offline(server, inside, log_in):
+    server()
+    gateway = await inside()
+    alice = await log_in("alice@xa.example/first")
+    await asked(gateway, alice)
+    alice.send_presence(pto="juliet@sip.example", ptype="subscribed")
+    await eventually(lambda: known(gateway) == {"first": Show.AVAILABLE}, "alice is seen")
+    await gateway.stop()
+    await alice.log_out()
+    again = await inside()
+    again.hub.presence.ask(SEEN, None)
+    again.hub.presence.open(SEEN, None)
+    await eventually(lambda: known(again) == {}, "alice is offline", 25)  # ejabberd answers no such probe
+
+
 async def test_a_refusal_and_a_change_of_mind(server, inside, log_in):
     server()
     gateway = await inside()

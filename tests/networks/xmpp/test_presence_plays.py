@@ -14,6 +14,8 @@ from networks.xmpp.stage import PLAIN, ROME, VERONA, free_port, peer, until
 from rialto.core.network import Origin, Peer, Verb
 from rialto.model.errors import Reason, Refused
 from rialto.model.presence import Document, Grant, Show
+from rialto.networks.xmpp import presence as presence_module
+from rialto.networks.xmpp import presence_look
 from rialto.networks.xmpp.presence_incoming import receive_presence
 from rialto.networks.xmpp.settings import PeerSettings
 from rialto.networks.xmpp.wire.conditions import error_element
@@ -283,6 +285,36 @@ async def test_the_answers_to_a_probe_are_one_document(stand: Raise) -> None:
     await until(lambda: gateway.far.told[-1].document == document(gateway))
     sizes = {len(view.document.states) for view in gateway.far.told if view.document is not None}
     assert sizes <= {0, 3}
+
+
+async def test_a_server_that_answers_pings_but_no_probe_has_nobody_to_show(
+    stand: Raise, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(presence_look, "SILENCE_S", 0.1)
+    server, gateway = await stand()
+    await returned(server, gateway)
+    server.says(presence("", resource="orchard"))
+    await until(lambda: instances(gateway) == ["orchard"])
+    gateway.hub.presence.close(SEEN, None)
+    gateway.hub.presence.open(SEEN, None)
+    await until(lambda: "probe juliet romeo" in server.lines())
+    await until(lambda: instances(gateway) == [])
+
+
+async def test_a_server_that_is_silent_altogether_has_not_said_that_they_are_offline(
+    stand: Raise, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(presence_look, "SILENCE_S", 0.1)
+    monkeypatch.setattr(presence_module, "PONG_WITHIN_S", 0.2)
+    server, gateway = await stand()
+    await returned(server, gateway)
+    server.says(presence("", resource="orchard"))
+    await until(lambda: instances(gateway) == ["orchard"])
+    monkeypatch.setattr(server.network, "on_stanza", lambda stream, event: stream.handled(event.number))
+    gateway.hub.presence.close(SEEN, None)
+    gateway.hub.presence.open(SEEN, None)
+    await until(lambda: (watch := gateway.hub.presence.find(SEEN)) is not None and watch.failures)
+    assert instances(gateway) == ["orchard"]
 
 
 async def test_one_resource_leaves_and_the_other_remains(stand: Raise) -> None:

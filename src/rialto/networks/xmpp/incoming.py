@@ -66,7 +66,7 @@ def receive(desk: Desk, about: Self, watching: Watching, stream: LiveStream, eve
         elif _message(desk, stream, event):
             return
     elif stanza.name == "iq":
-        _iq(desk, about, stream, event)
+        _iq(desk, about, watching, stream, event)
     else:
         receive_presence(desk, watching, stream, event)
     stream.handled(event.number)
@@ -135,11 +135,13 @@ def _words(error: DeliveryError) -> str:
     return f"the recipient's server says: {error.detail.partition(' ')[0]}"
 
 
-def _iq(desk: Desk, about: Self, stream: LiveStream, event: StanzaReceived) -> None:
+def _iq(desk: Desk, about: Self, watching: Watching, stream: LiveStream, event: StanzaReceived) -> None:
     stanza = event.stanza
     kind = stanza.attributes.get("type")
     if kind in {"result", "error"}:
-        if not desk.pings.answered(stanza.attributes.get("id", ""), event.sender.domain):
+        iq_id = stanza.attributes.get("id", "")
+        ours = desk.pings.answered(iq_id, event.sender.domain)
+        if not ours and not watching.pong(iq_id, event.recipient.domain, event.sender.domain):
             desk.hub.count("ignored", desk.name, "iq")
         return
     answer, what = answer_iq(stanza, event.recipient, about)

@@ -37,6 +37,7 @@ from rialto.networks.xmpp.channel import Parcel
 from rialto.networks.xmpp.presence_look import Look, Result, ordered
 from rialto.networks.xmpp.presence_news import news, request
 from rialto.networks.xmpp.wire.element import Element
+from rialto.networks.xmpp.wire.namespaces import PING
 
 log = structlog.get_logger(__name__)
 
@@ -47,6 +48,8 @@ RECALL_EVERY_S = 0.1
 """After a restart, how often one of those is looked at who may have come or gone meanwhile."""
 RECALL_FROM = 100
 """Among so many it is searched for."""
+
+PONG_WITHIN_S = 15.0
 
 Write = Callable[[Element, Parcel | None], None]
 
@@ -111,6 +114,8 @@ class Watching:
         self._in_hand: dict[tuple[str, str, str], dict[Pair, PairView]] = {}
         self._lost: dict[Pair, tuple[PairView, DeliveryError]] = {}
         self._missed: set[str] = set()
+        self._silences: dict[tuple[str, str], tuple[str, list[Pair]]] = {}
+        """Our domain and theirs -> the ping under way, and whose silence it explains."""
         self._recall: deque[Pair] = deque()
         self._timers: set[asyncio.TimerHandle] = set()
         self._stopped = False
@@ -283,13 +288,43 @@ class Watching:
         self.show(pair, look.states())
 
     def _silent(self, view: PairView) -> None:
-        """Nothing is known that was not known before; somebody who is shown as online may not stay so."""
-        pair = view.pair
-        if view.document is not None and view.document.online:
-            error = Unreachable(Reason.TIMEOUT, f"{pair.presentity.domain} does not answer probes")
-            self._hub.presence.refused(pair, None, error, for_good=False)
-        else:
-            self._hub.presence.done(pair, None)
+        """QUIRK(ejabberd): of users who are offline it says nothing. If the server answers a ping, and on the
+        way on which it would have answered the probe, its silence was an answer."""
+        local, remote = view.pair.watcher.domain, view.pair.presentity.domain
+        waiting = self._silences.get((local, remote))
+        if waiting is not None:
+            waiting[1].append(view.pair)
+            return
+        ping_id = self.new_ask_id()
+        self._silences[local, remote] = ping_id, [view.pair]
+        attributes = {"from": local, "to": remote, "id": ping_id, "type": "get"}
+        ping = Element("iq", attributes, [Element(f"{PING}}}ping")])
+        self._ways.attend(
+            view.presentity_peer, local, remote, lambda write, _: write(ping, None) if write else None
+        )
+        self._later(PONG_WITHIN_S, lambda: self._no_pong(local, remote, ping_id))
+
+    def pong(self, ping_id: str, local: str, remote: str) -> bool:
+        """The answer to an IQ; True where it is one of these."""
+        if self._silences.get((local, remote), ("", []))[0] != ping_id:
+            return False
+        for pair in self._silences.pop((local, remote))[1]:
+            if pair not in self._looks:
+                self.show(pair, ())
+        return True
+
+    def _no_pong(self, local: str, remote: str, ping_id: str) -> None:
+        """Nothing is known that was not known before; who is shown as online may not stay so."""
+        if self._silences.get((local, remote), ("", []))[0] != ping_id:
+            return
+        presence = self._hub.presence
+        error = Unreachable(Reason.TIMEOUT, f"{remote} does not answer probes")
+        for pair in self._silences.pop((local, remote))[1]:
+            view = presence.view(pair)
+            if view is not None and view.document is not None and view.document.online:
+                presence.refused(pair, None, error, for_good=False)
+            else:
+                presence.done(pair, None)
 
     def show(self, pair: Pair, states: tuple[State, ...]) -> None:
         """The hub is told the whole, and what follows from it for the user's own watching."""

@@ -3,8 +3,8 @@
 Theory of operation. A server reads a stream in order, so its answer cannot be complete before it has read
 the probe; that it has is proven as for messages (`channel`). From then on the document is complete when
 nothing more has come for `QUIET_S`, or at once when all that is known is that nobody is there. A server that
-has read the probe and says nothing may have nobody to show, or no way to say it: silence is never taken for
-"offline". One that neither proves nor answers is left to the hub, which asks again.
+has read the probe and says nothing may have nobody to show, or no way to say it: which, a ping tells
+(`presence`). One that neither proves nor answers is left to the hub, which asks again.
 
 After a `subscribed` servers send the present state unasked (RFC 6121 section 3.1.5); where one does not, it
 is asked after `UNASKED_S`.
