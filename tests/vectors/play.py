@@ -108,7 +108,8 @@ class Play:
 
     def _differences(self, step: Step, said: Any) -> dict[str, Any]:
         """Field: what it should be, what it is."""
-        wire, wrong = _read(step), {}
+        wire = _read(step)
+        wrong: dict[str, Any] = {}
         for name in step.get("equal", ()):
             should, is_ = wire.field(name), said.field(name)
             if name in BOUND:
@@ -121,6 +122,11 @@ class Play:
         for name, values in step.get("either", {}).items():
             if said.field(name) not in values:
                 wrong[name] = (values, said.field(name))
+        for name, bound in (("at_least", max), ("at_most", min)):
+            for field in step.get(name, ()):
+                should, is_ = int(wire.field(field)), int(said.field(field) or -1)
+                if is_ < 0 or bound(should, is_) != is_:
+                    wrong[field] = (name, should, is_)
         wrong |= {name: "absent" for name in step.get("present", ()) if not said.field(name)}
         wrong |= {name: said.field(name) for name in step.get("absent", ()) if said.field(name)}
         return wrong

@@ -51,7 +51,7 @@ STATUSES = (
 
 STEP_KEYS = {
     *("by", "to", "title", "wire", "printed", "defects", "example", "flow"),
-    *("equal", "present", "absent", "either", "differ", "optional", "forbidden"),
+    *("equal", "at_least", "at_most", "present", "absent", "either", "differ", "optional", "forbidden"),
 }
 README = (FOLDER / "README.md").read_text(encoding="utf-8")
 STEPS = [
@@ -127,6 +127,8 @@ def test_what_is_to_be_equal_present_or_absent_is_so_in_the_wire(step: dict[str,
         *step.get("equal", ()),
         *step.get("either", ()),
         *step.get("absent", ()),
+        *step.get("at_least", ()),
+        *step.get("at_most", ()),
     ):
         value = wire.field(name) if wire is not None else read_sip(step["wire"]).field(name)
         if name in step.get("present", ()):
