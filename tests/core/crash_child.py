@@ -25,7 +25,7 @@ class Says(Recorder):
 async def main(folder: Path, first: int) -> None:
     """Half of the messages are delivered, with their outcome on its way to the disk, when the end comes."""
     sip = ScriptedNetwork("sip")
-    wire = open(folder / "wire", "a", buffering=1)  # noqa: SIM115 - the far side, which outlives us
+    wire = open(folder / "wire", "a", buffering=1)  # noqa: SIM115, ASYNC230 - the far side, which outlives us
 
     def far_side(delivery: object) -> None:
         wire.write(f"{delivery.content.stable_id} {delivery.content.id}\n")  # type: ignore[attr-defined]

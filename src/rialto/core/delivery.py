@@ -39,10 +39,10 @@ import structlog
 
 from rialto.core.adapt import adapt
 from rialto.core.item import Attempt, Item
-from rialto.core.network import Network, Outcome, Peer
+from rialto.core.network import Network, Outcome
 from rialto.core.trail import Event, Stop
 from rialto.model.errors import DeliveryError, Expired, Reason, Refused, Unreachable
-from rialto.model.message import Content, Message
+from rialto.model.message import Message
 
 BACK_OFF_FIRST_S = 1.0
 BACK_OFF_MOST_S = 60.0
@@ -148,11 +148,6 @@ class Queue:
 
     # -- from the hub ----------------------------------------------------------------------------------
 
-    def lane_length(self, peer: Peer, content: Content) -> int:
-        """How many items wait for the recipient of this one."""
-        lane = self._lanes.get((peer.name, content.recipient.local, content.recipient.domain))
-        return len(lane.waiting) + lane.in_flight if lane is not None else 0
-
     def put(self, item: Item) -> None:
         """Deliver this item, after all that was put in before for the same recipient."""
         self.count += 1
@@ -215,7 +210,8 @@ class Queue:
             error = destination.last_error
             if destination.failures and error is not None:
                 retry_at = now + max(0.0, destination.retry_at - ticks)
-                yield network, name, destination.down_since, retry_at, error.text or error.detail
+                text = ": ".join(part for part in (error.text, error.detail) if part)
+                yield network, name, destination.down_since, retry_at, text
 
     # -- lanes and destinations ------------------------------------------------------------------------
 

@@ -59,6 +59,9 @@ MAX_BACKLOG_UNITS = 4000
 
 RETRY_AFTER_S = 10.0
 
+REFUSALS_EVERY_S = 10.0
+"""How often refusals of one peer by one rule are logged; all are counted."""
+
 _log = structlog.get_logger(__name__)
 
 
@@ -89,6 +92,7 @@ class Hub:
         self._buckets = Buckets()
         self._memory = Memory(store, clock)
         self._register = Register(settings.max_messages)
+        self._refusal_logged_at: dict[tuple[str, str], float] = {}
         self._relief: list[Callable[[], None]] = []
         self._token = hashlib.sha256(b"hop " + store.secret("hop")).hexdigest()[:16]
         self.new_id = Ids(clock, store.last_id())
@@ -227,6 +231,7 @@ class Hub:
         )
         if refusal is not None:
             self.count("refused", peer.name, refusal[1].reason)
+            self._say_refused(message, origin, *refusal)
             raise refusal[1]
         message = replace(message, hops=(*message.hops, self._token))
         try:
@@ -236,7 +241,7 @@ class Hub:
             raise Refused(
                 Reason.BAD_REQUEST, "there is something in the message that is not Unicode"
             ) from None
-        self._make_room(message, candidates[0], peer, len(data))
+        self._make_room(message, peer, len(data))
         latest = now + self.settings.max_age_s
         item = Item(
             message,
@@ -363,13 +368,30 @@ class Hub:
         candidates = self._routes.candidates(content.sender.domain, "")
         return tuple(sorted(candidates, key=lambda peer: peer.name != origin_peer))
 
-    def _make_room(self, content: Content, peer: Peer, origin: Peer, size_bytes: int) -> None:
+    def _say_refused(self, message: Message, origin: Origin, rule: str, error: DeliveryError) -> None:
+        """Log it; of each peer and rule once in a while, for it can happen at any rate."""
+        now, key = self._clock(), (origin.peer.name, rule)
+        if abs(now - self._refusal_logged_at.get(key, 0.0)) < REFUSALS_EVERY_S:
+            return
+        self._refusal_logged_at[key] = now
+        _log.warning(
+            "message.refused",
+            peer=origin.peer.name,
+            rule=rule,
+            sender=str(message.sender),
+            recipient=str(message.recipient),
+            reason=error.reason.value,
+            text=error.text,
+            detail=error.detail,
+        )
+
+    def _make_room(self, content: Content, origin: Peer, size_bytes: int) -> None:
         settings, register = self.settings, self._register
         if not self.store.writer.open:
             text = "this server is stopping"
         elif len(register) >= settings.max_messages or register.size_bytes + size_bytes > settings.max_bytes:
             text = "too many messages are waiting here"
-        elif self.queue.lane_length(peer, content) >= settings.max_messages_per_recipient:
+        elif register.waiting_for(content.recipient) >= settings.max_messages_per_recipient:
             text = f"too many messages are waiting for {content.recipient.bare}"
         else:
             return

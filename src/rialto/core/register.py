@@ -5,6 +5,7 @@ from __future__ import annotations
 from rialto.core.item import Item
 from rialto.core.network import Outcome
 from rialto.core.recent import Known, Recent
+from rialto.model.address import Address
 from rialto.model.errors import DeliveryError
 
 
@@ -18,6 +19,7 @@ class Register:
         self._items: dict[str, Item] = {}
         self._named: dict[bytes, Item] = {}
         self._recent = Recent(capacity)
+        self._for: dict[tuple[str, str], int] = {}
         self.size_bytes = 0
         """The size of what is under way."""
 
@@ -36,9 +38,16 @@ class Register:
         """The message of that stable key: under way, or how it ended."""
         return self._named.get(key) or self._recent.get(key)
 
+    def waiting_for(self, person: Address) -> int:
+        """How much is under way to one person, what is still being written included."""
+        return self._for.get((person.local, person.domain), 0)
+
     def add(self, item: Item) -> None:
         """It is under way."""
         self._items[item.id] = item
+        person = item.whole.recipient
+        key = (person.local, person.domain)
+        self._for[key] = self._for.get(key, 0) + 1
         self.size_bytes += item.size_bytes
         if item.stable_key is not None:
             self._named[item.stable_key] = item
@@ -48,6 +57,13 @@ class Register:
         if self._items.pop(item.id, None) is None:
             return
         self.size_bytes -= item.size_bytes
+        person = item.whole.recipient
+        key = (person.local, person.domain)
+        left = self._for[key] - 1
+        if left:
+            self._for[key] = left
+        else:
+            del self._for[key]
         if item.stable_key is not None:
             self._named.pop(item.stable_key, None)
 

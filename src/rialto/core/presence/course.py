@@ -5,7 +5,6 @@ The table in `machine` decides; here its acts are carried out on a `Watch`.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping
 
 import structlog
@@ -68,7 +67,9 @@ class Course:
         self._candidates = candidates
         self._round: list[Watch] = []
         """Who is still to be audited in this round."""
-        self._share = 1
+        self._share = 0.0
+        self._due = 0.0
+        """How many are to be audited now, fractions included."""
         self._audit_timer: Timer | None = None
         self._stopped = False
 
@@ -358,8 +359,12 @@ class Course:
         if not self._round:
             self._round = list(self.book)
             self.shuffle(self._round)
-            self._share = max(1, math.ceil(len(self._round) * AUDIT_EVERY_S / self.settings.audit_every_s))
-        few, self._round = self._round[-self._share :], self._round[: -self._share]
+            self._share = len(self._round) * AUDIT_EVERY_S / self.settings.audit_every_s
+        self._due += self._share
+        number = int(self._due)
+        self._due -= number
+        kept = max(0, len(self._round) - number)
+        few, self._round = self._round[kept:], self._round[:kept]
         before = self.clock() - self.settings.keep_refused_days * 86_400
         for watch in few:
             if self.book.find(watch.pair) is not watch:
