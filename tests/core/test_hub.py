@@ -198,6 +198,15 @@ async def test_what_waits_for_the_disk_counts_against_the_limit_too(tmp_path: Pa
             here.hand_in("x" * 300, XA, SIP, "xa.example")
 
 
+async def test_a_burst_for_one_person_counts_before_it_is_on_disk(tmp_path: Path) -> None:
+    async with house(tmp_path, settings=QueueSettings(max_messages_per_recipient=3)) as here:
+        for _ in range(3):
+            here.hand_in("x", XA, SIP, "xa.example")
+        with pytest.raises(Busy) as refusal:
+            here.hand_in("x", XA, SIP, "xa.example")
+        assert refusal.value.reason is Reason.CONGESTION
+
+
 async def test_after_a_reload_a_link_that_stands_still_speaks_for_its_peer(tmp_path: Path) -> None:
     async with house(tmp_path) as here:
         here.hub.reroute([peer("xa.example", "xmpp"), peer("sip.example", "sip")])
