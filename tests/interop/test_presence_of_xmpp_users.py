@@ -131,16 +131,17 @@ async def test_a_probe_brings_all_of_it_at_once(server, inside, log_in):
     assert known(again) == {}
 
 
-async def test_who_left_while_we_were_away_is_offline(server, inside, log_in):
+async def test_a_probe_of_somebody_who_is_offline_says_so(server, inside, log_in):
     server()
     gateway = await inside()
     alice = await log_in("alice@xa.example/first")
     await asked(gateway, alice)
     alice.send_presence(pto="juliet@sip.example", ptype="subscribed")
     await eventually(lambda: known(gateway) == {"first": Show.AVAILABLE}, "alice is seen")
-    await gateway.stop()
     await alice.log_out()
-    again = await inside()
+    await eventually(lambda: known(gateway) == {}, "alice is seen to go")
+    await gateway.stop()
+    again = await inside()  # it remembers nothing
     again.hub.presence.ask(SEEN, None)
     again.hub.presence.open(SEEN, None)
     await eventually(lambda: known(again) == {}, "alice is offline", 25)  # ejabberd answers no such probe
