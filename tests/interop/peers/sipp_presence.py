@@ -106,11 +106,20 @@ class SippPresence:
 
     async def publish(self, user: str, document: str, port: int, etag: str = "", expires_s: int = 600) -> str:
         """PUBLISH a document (`pidf`), or an empty one to take it back; the entity tag for the next time."""
+        etags = await self.publish_all([user], document, port, etag, expires_s)
+        return etags[-1]
+
+    async def publish_all(
+        self, users: Sequence[str], document: str, port: int, etag: str = "", expires_s: int = 600
+    ) -> list[str]:
+        """The same for many; the document says `[field0]` for the user."""
         steps = _challenged(_publish(document, etag, expires_s))
         text = scenario("publish", *steps, '<recv response="100" optional="true"/>', '<recv response="200"/>')
-        program, trace = self._sipp.program(f"publish-{user}", text, "udp", port, [f"{user};{auth_of(user)}"])
+        lines = [f"{user};{auth_of(user)}" for user in users]
+        program, trace = self._sipp.program(f"publish-{users[0]}", text, "udp", port, lines)
+        program.command += ["-l", "10", "-r", "100", "-rp", "1000"]
         await finished(program, 20)
-        return next((m["sip-etag"] for _, m in reversed(read_trace(trace)) if m.status == 200), "")
+        return [m["sip-etag"] for _, m in read_trace(trace) if m.status == 200]
 
     def watcher(
         self,
@@ -215,10 +224,10 @@ async def finished_by_itself(program: Program, timeout_s: float) -> None:
 
 def _challenged(request: "_Request") -> list[str]:
     return [
-        request.write(1, ""),
+        request.write(1, "", again=True),
         '<recv response="100" optional="true"/>',
         '<recv response="407" auth="true"/>',
-        request.write(2, "[field1]\n"),
+        request.write(2, "[field1]\n", again=request.text.startswith("PUBLISH")),
     ]
 
 
@@ -226,10 +235,11 @@ def _challenged(request: "_Request") -> list[str]:
 class _Request:
     text: str
 
-    def write(self, cseq: int, credentials: str) -> str:
-        """Sent once: SIPp would answer no NOTIFY before what it repeats is answered itself."""
+    def write(self, cseq: int, credentials: str, *, again: bool = False) -> str:
+        """`again` repeats it until it is answered; before that SIPp sends nothing, no answer to a NOTIFY."""
         filled = self.text.replace("{cseq}", str(cseq)).replace("{credentials}", credentials)
-        return f"<send><![CDATA[\n{filled}]]></send>"
+        repeated = ' retrans="500"' if again else ""
+        return f"<send{repeated}><![CDATA[\n{filled}]]></send>"
 
 
 def _publish(document: str, etag: str, expires_s: int) -> _Request:
