@@ -154,13 +154,17 @@ class SippPresence:
         program.wait_for(lambda: is_bound(port), f"has bound port {port}")
         return SippWatcher(program, trace)
 
-    def notifier(self, user: str, port: int, *notifies: tuple[str, str]) -> "SippWatcher":
-        """The client of `user`, who accepts a SUBSCRIBE and then sends these (state, document).
+    def notifier(self, user: str, port: int, *dialogs: tuple[str, str]) -> "SippWatcher":
+        """The client of `user`: for each SUBSCRIBE in its turn one of (note, last word).
 
-        What comes later in the dialog is answered with 200; a new SUBSCRIBE begins again.
+        It answers 200, shows itself with the note, and says its last word of the subscription, `active` or
+        `terminated;reason=deactivated`.
         """
-        text = scenario("notify", *_notifier(notifies))
-        program, trace = self._sipp.program(f"notify-{user}", text, "udp", port, [])
+        # Semicolons part the fields: there are always three for the state.
+        lines = [f"{note};{';'.join([*state.split(';'), 'n=1', 'n=2'][:3])}" for note, state in dialogs]
+        program, trace = self._sipp.program(
+            f"notify-{user}", scenario("notify", *_notifier(user)), "udp", port, lines
+        )
         program.start()
         program.wait_for(lambda: is_bound(port), f"has bound port {port}")
         return SippWatcher(program, trace)
@@ -308,23 +312,29 @@ def _watch(expires_s: int, cue: str) -> list[str]:
     ]
 
 
-def _notifier(notifies: Sequence[tuple[str, str]]) -> list[str]:
-    steps = [
+def _notifier(user: str) -> list[str]:
+    document = pidf(user, ("t1", "open", "", "[field0]"))
+    return [
         '<recv request="SUBSCRIBE" rrs="true"><action>'
         '<ereg regexp=".*" search_in="hdr" header="From:" assign_to="from"/>'
         '<ereg regexp=".*" search_in="hdr" header="To:" assign_to="to"/></action></recv>',
         "<send><![CDATA[\nSIP/2.0 200 OK\n[last_Via:]\n[last_Record-Route:]\n[last_From:]\n"
         "[last_To:];tag=[pid]U[call_number]\n[last_Call-ID:]\n[last_CSeq:]\n"
         "Contact: <sip:[local_ip]:[local_port]>\nExpires: 600\nContent-Length: 0\n\n]]></send>",
+        _notify(1, "active;expires=600", document),
+        '<recv response="200"/>',
+        _notify(2, "[field1];[field2];[field3]", document),
+        '<recv response="200"/>',
+        '<Reference variables="from,to"/>',
     ]
-    for number, (state, document) in enumerate(notifies, 1):
-        body = f"Content-Type: application/pidf+xml\nContent-Length: [len]\n\n{document}"
-        steps.append(
-            '<send retrans="500"><![CDATA[\nNOTIFY [next_url] SIP/2.0\n'
-            "Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]\nMax-Forwards: 70\n[routes]\n"
-            "From:[$to];tag=[pid]U[call_number]\nTo:[$from]\nCall-ID: [call_id]\n"
-            f"CSeq: {number} NOTIFY\nContact: <sip:[local_ip]:[local_port]>\nEvent: presence\n"
-            f"Subscription-State: {state}\n" + (body if document else "Content-Length: 0\n\n") + "]]></send>"
-        )
-        steps.append('<recv response="200"/>')
-    return [*steps, '<Reference variables="from,to"/>']
+
+
+def _notify(cseq: int, state: str, document: str) -> str:
+    return (
+        '<send retrans="500"><![CDATA[\nNOTIFY [next_url] SIP/2.0\n'
+        "Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]\nMax-Forwards: 70\n[routes]\n"
+        "From:[$to];tag=[pid]U[call_number]\nTo:[$from]\nCall-ID: [call_id]\n"
+        f"CSeq: {cseq} NOTIFY\nContact: <sip:[local_ip]:[local_port]>\nEvent: presence\n"
+        f"Subscription-State: {state}\nContent-Type: application/pidf+xml\nContent-Length: [len]\n\n"
+        f"{document}]]></send>"
+    )
