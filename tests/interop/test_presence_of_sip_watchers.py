@@ -4,22 +4,30 @@ import pytest
 
 from interop.gateway import sip_peer, xmpp_peer
 
-ALICE, CAROL = "alice@xa.example", "carol@sip.example"
+CAROL = "carol@sip.example"
 CUE = "good-bye"
 
 
+@pytest.fixture(params=[("prosody", "xa.example"), ("ejabberd", "xb.example")], ids=lambda one: one[0])
+async def alice(request, log_in_roster):
+    """alice at her desk, whose server is Prosody or ejabberd."""
+    server, domain = request.param
+    request.getfixturevalue(server)(domain, "external")
+    return await log_in_roster(f"alice@{domain}/desk")
+
+
 @pytest.fixture
-async def alice(prosody, log_in_roster):
-    """alice@xa.example at Prosody, at her desk."""
-    prosody("xa.example", "external")
-    return await log_in_roster(f"{ALICE}/desk")
+def address(alice):
+    """Hers."""
+    return alice.boundjid.bare
 
 
-@pytest.fixture(params=["udp", "tcp"])
-def bridge(request, gateway, kamailio, alice):
+@pytest.fixture
+def bridge(gateway, kamailio, alice):
     """The gateway, and the proxy that sends it what SIP users ask for."""
-    kamailio(request.param)
-    return gateway(xmpp_peer("xa.example", "external"), sip_peer(request.param, notify_every_s=0.1))
+    transport = "udp" if alice.boundjid.domain == "xa.example" else "tcp"
+    kamailio(transport)
+    return gateway(xmpp_peer(alice.boundjid.domain, "external"), sip_peer(transport, notify_every_s=0.1))
 
 
 async def approved(alice, watcher):
@@ -30,9 +38,11 @@ async def approved(alice, watcher):
     await watcher.told("that she may watch", lambda one: one.state == "active")
 
 
-async def test_he_waits_and_sees_every_device_come_and_go(bridge, alice, log_in_roster, sipp_presence):
+async def test_he_waits_and_sees_every_device_come_and_go(
+    bridge, alice, address, log_in_roster, sipp_presence
+):
     # RFC 8048 section 5.3 and 6.2; PRS-81, PRS-102, PRS-105, PRS-108 (AMB-3: one document of all devices)
-    watcher = sipp_presence.watcher(["carol"], ALICE, 6090, cue=CUE)
+    watcher = sipp_presence.watcher(["carol"], address, 6090, cue=CUE)
     alice.show("away", "lunch", 5)
     await approved(alice, watcher)
     assert watcher.notifies()[0].body == "", "who waits sees nothing"
@@ -41,7 +51,7 @@ async def test_he_waits_and_sees_every_device_come_and_go(bridge, alice, log_in_
     alice.show("dnd", "writing")
     await watcher.told("that she is busy", lambda one: shows(one) == [("dnd", ("writing",))])
 
-    phone = await log_in_roster(f"{ALICE}/phone")
+    phone = await log_in_roster(f"{address}/phone")
     phone.show("chat", "in the train")
     both = await watcher.told(
         "of both", lambda one: shows(one) == [("chat", ("in the train",)), ("dnd", ("writing",))]
@@ -63,7 +73,7 @@ async def test_he_waits_and_sees_every_device_come_and_go(bridge, alice, log_in_
     await alice.gets(CAROL, "unavailable")
     assert [one.type for one in alice.seen_of(CAROL)] == ["subscribe", "unavailable"]
 
-    again = sipp_presence.watcher(["carol"], ALICE, 6091, cue=CUE)
+    again = sipp_presence.watcher(["carol"], address, 6091, cue=CUE)
     await again.ended()
     assert again.notifies()[0].state == "active", "what was allowed stays allowed (PRS-90)"
     assert "subscribe" not in [one.type for one in alice.seen_of(CAROL)[1:]], "and she is not asked again"
@@ -73,26 +83,26 @@ def shows(notified) -> list[tuple[str, tuple[str, ...]]]:
     return sorted((one.show, one.notes) for one in notified.tuples if one.basic == "open")
 
 
-async def test_one_look_shows_him_what_he_may_see(bridge, alice, sipp_presence):
+async def test_one_look_shows_him_what_he_may_see(bridge, alice, address, sipp_presence):
     # RFC 8048 section 7.2: 200, one NOTIFY, no dialog (PRS-142, PRS-143); nobody is asked for a look.
-    stranger = sipp_presence.watcher(["carol"], ALICE, 6090, expires_s=0)
+    stranger = sipp_presence.watcher(["carol"], address, 6090, expires_s=0)
     await stranger.ended()
     assert [(one.state, one.body) for one in stranger.notifies()] == [("terminated;reason=timeout", "")]
     assert alice.seen_of(CAROL) == []
 
     alice.show("away", "lunch")
-    watcher = sipp_presence.watcher(["carol"], ALICE, 6091)
+    watcher = sipp_presence.watcher(["carol"], address, 6091)
     await approved(alice, watcher)
     await watcher.told("that she is there", lambda one: bool(one.open))
-    look = sipp_presence.watcher(["carol"], ALICE, 6092, expires_s=0)
+    look = sipp_presence.watcher(["carol"], address, 6092, expires_s=0)
     await look.ended()
     [seen] = look.notifies()
     assert (seen.state, shows(seen)) == ("terminated;reason=timeout", [("away", ("lunch",))])
 
 
-async def test_she_says_no(bridge, alice, sipp_presence):
+async def test_she_says_no(bridge, alice, address, sipp_presence):
     # RFC 6665 section 4.1.3: `rejected` tells his telephone not to come again (PRS-92)
-    watcher = sipp_presence.watcher(["carol"], ALICE, 6090)
+    watcher = sipp_presence.watcher(["carol"], address, 6090)
     await watcher.told("to wait", lambda one: one.state == "pending")
     await alice.gets(CAROL, "subscribe")
     alice.say_to(CAROL, "unsubscribed")
@@ -101,8 +111,8 @@ async def test_she_says_no(bridge, alice, sipp_presence):
     assert all(not one.open for one in watcher.notifies())
 
 
-async def test_she_takes_it_back(bridge, alice, sipp_presence):
-    watcher = sipp_presence.watcher(["carol"], ALICE, 6090)
+async def test_she_takes_it_back(bridge, alice, address, sipp_presence):
+    watcher = sipp_presence.watcher(["carol"], address, 6090)
     alice.show("", "here")
     await approved(alice, watcher)
     await watcher.told("that she is there", lambda one: bool(one.open))
