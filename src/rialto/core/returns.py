@@ -59,9 +59,15 @@ class Returns:
                 self._count("returned", origin.peer.name, error.reason)
                 queue.bounced(item, bounce)
             return
-        if len(message_id) != _ID_CHARACTERS or len(self._tasks) >= MAX_LOOKUPS:
+        # Of several bounces of one message at once, the first is looked into; later ones find what it wrote.
+        if (
+            len(message_id) != _ID_CHARACTERS
+            or len(self._tasks) >= MAX_LOOKUPS
+            or message_id in self._handled
+        ):
             self._count("ignored", origin.peer.network, "bounce")
             return
+        self._handled.add(message_id)
         task = asyncio.get_running_loop().create_task(self._look_up(message_id, bounce, origin))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -71,25 +77,24 @@ class Returns:
         await asyncio.gather(*self._tasks)
 
     async def _look_up(self, message_id: str, bounce: DeliveryError, origin: Origin) -> None:
+        done = lambda: self._handled.discard(message_id)  # noqa: E731
         await self._store.writer.flush()  # that it was sent may not be on disk yet
         try:
             row = await asyncio.to_thread(self._store.row, message_id)
         except Exception as error:
             _log.error("a bounce could not be looked up", message=message_id, error=str(error))
+            done()
             return
         peer = origin.peer
         if row is None or row.peer != peer.name or row.state not in ("sent", "delivered"):
             self._count("ignored", peer.network, "bounce")
+            done()
             return
-        if row.id in self._handled:
-            return
-        self._handled.add(row.id)
         self._count("returned", peer.name, bounce.reason)
         event = Event(
             self._clock(), Stop.RETURNED, bounce.text, {"reason": bounce.reason, "by": origin.domain}
         )
         unit = records.failure(row, bounce, event, keep_body=True)
-        done = lambda: self._handled.discard(row.id)  # noqa: E731 - the row says it from then on
         if row.type == "report":
             self._settlement.write(unit, done)
         else:

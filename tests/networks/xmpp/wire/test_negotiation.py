@@ -259,6 +259,24 @@ def test_on_a_bidirectional_stream_juliet_answers_where_romeo_spoke() -> None:
     assert received.sender.local == "juliet"
 
 
+def test_a_peer_that_speaks_before_its_features_is_heard() -> None:
+    play = Play(initiating={"secure": True})
+    play.a.tls_established(0.0, {CAPULET}.__contains__)
+    opening = header(to=MONTAGUE, sender=CAPULET).replace(b" from=", b" id='s1' from=")
+    features = (
+        b"<stream:features><mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>"
+        b"<mechanism>EXTERNAL</mechanism></mechanisms><bidi xmlns='urn:xmpp:features:bidi'/></stream:features>"
+    )
+    play.a.receive_data(opening + features, 1.0)
+    play.a.receive_data(b"<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>", 2.0)
+    early = speech(sender="juliet@capulet.example", to="romeo@montague.example").encode()
+    play.a.receive_data(opening.replace(b"s1", b"s2") + early, 3.0)
+    events = drain(play.a)
+    assert not of(events, StreamClosed)
+    (received,) = of(events, StanzaReceived)
+    assert (received.sender.local, received.proof) == ("juliet", "external")
+
+
 def test_without_bidi_an_answer_on_the_same_stream_is_refused() -> None:
     play = Play(certificates=BOTH_PROVEN, initiating={"bidirectional": False}).run()
     play.a.receive_data(speech(sender="juliet@capulet.example", to="romeo@montague.example").encode(), 1.0)

@@ -204,8 +204,15 @@ class Initiating(ServerStream):
         if self._trying != "external" or self._proven_by:
             raise StreamRule("not-authorized", "nothing was asked")
         self._proven_by = "external"
+        if self.bidirectional:
+            # QUIRK(Prosody 0.12): it speaks as soon as it has said so, before its new features.
+            self._incoming[self.local, self.remote] = self._peers_proof()
         self._restart()
         self._send_header(None)
+
+    def _peers_proof(self) -> str:
+        """How the peer, whom we have called, is proven to be who we wanted."""
+        return "external" if self.peer_proven else "dialback"
 
     def _on_failure(self, element: Element) -> None:
         if self._trying != "external" or self._proven_by:
@@ -254,7 +261,7 @@ class Initiating(ServerStream):
             pair = (self.local, self.remote)
             self._outgoing.add(pair)
             if self.bidirectional:
-                self._incoming[pair] = "external" if self.peer_proven else "dialback"
+                self._incoming[pair] = self._peers_proof()
             event = Authenticated(*pair, "external", outgoing=True, incoming=self.bidirectional)
         super()._proven(event)
 
