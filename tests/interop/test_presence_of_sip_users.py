@@ -1,4 +1,4 @@
-"""An XMPP user watches a SIP user: Prosody at one end, Kamailio as presence agent and SIPp at the other."""
+"""An XMPP user watches a SIP user: an XMPP server at one end, Kamailio and SIPp at the other."""
 
 import pytest
 
@@ -11,21 +11,22 @@ DESK = ("desk", "open", "", "at my desk")
 PHONE = ("phone", "open", "", "on the road")
 
 
-@pytest.fixture
-async def alice(prosody, log_in_roster):
-    """alice@xa.example at Prosody."""
-    prosody("xa.example", "external")
-    return await log_in_roster("alice@xa.example/home")
+@pytest.fixture(params=[("prosody", "xa.example"), ("ejabberd", "xb.example")], ids=lambda one: one[0])
+async def alice(request, log_in_roster):
+    """alice at home, whose server is Prosody or ejabberd."""
+    server, domain = request.param
+    request.getfixturevalue(server)(domain, "external")
+    return await log_in_roster(f"alice@{domain}/home")
 
 
-def bridge(gateway):
-    return gateway(xmpp_peer("xa.example", "external"), sip_peer())
+def bridge(gateway, alice):
+    return gateway(xmpp_peer(alice.boundjid.domain, "external"), sip_peer())
 
 
 async def test_she_asks_and_sees_all_that_he_publishes(alice, kamailio, gateway, sipp_presence):
     # RFC 8048 section 5.2 (PRS-10 to PRS-15) and section 6.3
     agent = kamailio(presence="open")
-    bridge(gateway)
+    bridge(gateway, alice)
     etag = await sipp_presence.publish("bob", pidf("bob", DESK), 6080)
     alice.ask(BOB)
     approved = await alice.gets(BOB, "subscribed")
@@ -67,17 +68,17 @@ def agent_has_no_watcher(agent) -> bool:
 async def test_she_waits_is_approved_and_loses_it_again(alice, kamailio, gateway, sipp_presence):
     # RFC 8048 section 5.2.1: pending is silence; RFC 6665 section 4.1.3: rejected is final (PRS-18).
     agent = kamailio(presence="asks")
-    bridge(gateway)
+    bridge(gateway, alice)
     await sipp_presence.publish("bob", pidf("bob", DESK), 6080)
     alice.ask(BOB)
     await eventually(lambda: bool(agent.requests("SUBSCRIBE")), "he was asked")
-    agent.decide("bob", "alice@xa.example", "allow")
+    agent.decide("bob", alice.boundjid.bare, "allow")
     await alice.gets(BOB, "subscribed")
     await alice.sees(BOB, "his desk", lambda one: one.sender == f"{BOB}/desk")
     before = [one.type for one in alice.seen_of(BOB)]
     assert before[0] == "subscribed", "nothing is said while he has not decided"
 
-    agent.decide("bob", "alice@xa.example", "block")
+    agent.decide("bob", alice.boundjid.bare, "block")
     await alice.gets(BOB, "unsubscribed")
     await eventually(lambda: alice.subscription(BOB) == "none", "the roster has it")
     assert not alice.screen(BOB), "no ghost stays behind"
@@ -89,7 +90,7 @@ async def test_a_refusal_for_good_ends_with_unsubscribed(
 ):
     # RFC 8048 section 5.2.2 (PRS-34). SylkServer: 403 ended the wait and told the user nothing.
     kamailio()
-    bridge(gateway)
+    bridge(gateway, alice)
     await sipp.register("bob", 6080)
     bob = sipp_presence.refuser("bob", 6080, status)
     alice.ask(BOB)

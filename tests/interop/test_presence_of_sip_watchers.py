@@ -1,4 +1,4 @@
-"""A SIP user watches an XMPP user: SIPp behind Kamailio at one end, Prosody and slixmpp at the other."""
+"""A SIP user watches an XMPP user: SIPp behind Kamailio at one end, an XMPP server at the other."""
 
 import pytest
 
