@@ -42,7 +42,7 @@ class Returns:
         self._settlement = settlement
         self._count = metrics.count
         self._clock = clock
-        self._handled: set[str] = set()
+        self._handled: set[tuple[str, str]] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
     def returned(self, queue: Queue, message_id: str, error: DeliveryError, origin: Origin) -> None:
@@ -63,11 +63,11 @@ class Returns:
         if (
             len(message_id) != _ID_CHARACTERS
             or len(self._tasks) >= MAX_LOOKUPS
-            or message_id in self._handled
+            or (origin.peer.name, message_id) in self._handled
         ):
             self._count("ignored", origin.peer.network, "bounce")
             return
-        self._handled.add(message_id)
+        self._handled.add((origin.peer.name, message_id))
         task = asyncio.get_running_loop().create_task(self._look_up(message_id, bounce, origin))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -77,7 +77,9 @@ class Returns:
         await asyncio.gather(*self._tasks)
 
     async def _look_up(self, message_id: str, bounce: DeliveryError, origin: Origin) -> None:
-        done = lambda: self._handled.discard(message_id)  # noqa: E731
+        def done() -> None:
+            self._handled.discard((origin.peer.name, message_id))
+
         await self._store.writer.flush()  # that it was sent may not be on disk yet
         try:
             row = await asyncio.to_thread(self._store.row, message_id)

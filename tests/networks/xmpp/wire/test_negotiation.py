@@ -265,7 +265,8 @@ def test_a_peer_that_speaks_before_its_features_is_heard() -> None:
     opening = header(to=MONTAGUE, sender=CAPULET).replace(b" from=", b" id='s1' from=")
     features = (
         b"<stream:features><mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>"
-        b"<mechanism>EXTERNAL</mechanism></mechanisms><bidi xmlns='urn:xmpp:features:bidi'/></stream:features>"
+        b"<mechanism>EXTERNAL</mechanism></mechanisms>"
+        b"<bidi xmlns='urn:xmpp:features:bidi'/></stream:features>"
     )
     play.a.receive_data(opening + features, 1.0)
     play.a.receive_data(b"<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>", 2.0)
