@@ -1,15 +1,19 @@
 """The figures and examples that stand in the prose are those of the code."""
 
 import re
+import tomllib
 
+import msgspec
 import pytest
 
-from docs.pages import ROOT, text_of
+from docs.pages import ROOT, blocks, text_of
 from rialto import app
 from rialto.cli.check.certificates import SOON_DAYS
 from rialto.config import PeerTable
 from rialto.core import delivery, hub
+from rialto.core.presence import PresenceSettings, course, history, records
 from rialto.core.settings import QueueSettings
+from rialto.networks.sip import audience
 from rialto.networks.sip import settings as sip
 from rialto.networks.sip.addresses import address_of, uri_of
 from rialto.networks.sip.wire import parse_uri
@@ -43,6 +47,26 @@ FIGURES = [
     ("understand/guarantees.md", "remembered for an hour", hub.DUPLICATE_WINDOW_S, 3600),
     ("understand/guarantees.md", "| `honest` (default) |", SIP_PEER.answer, "honest"),
     ("understand/fidelity.md", '`long_messages = "split"` (the default)', XMPP_PEER.long_messages, "split"),
+    (
+        "operate/peers.md",
+        "| 60 s, 3600 s, 5 s |",
+        (SIP_PEER.min_expires_s, SIP_PEER.max_expires_s, SIP_PEER.notify_every_s),
+        (60, 3600, 5),
+    ),
+    ("operate/peers.md", "| `presence` | `true` |", (SIP_PEER.presence, XMPP_PEER.presence), (True, True)),
+    (
+        "understand/presence.md",
+        "after 5 s, then twice as late each time, up to 15 minutes",
+        (course.RETRY_FIRST_S, course.RETRY_MOST_S),
+        (5, 900),
+    ),
+    (
+        "understand/presence.md",
+        "at most 64 instances, and one watcher at most 16 dialogs",
+        (records.MAX_STATES, audience.MAX_DIALOGS),
+        (64, 16),
+    ),
+    ("understand/presence.md", "the last twenty things that happened", history.MAX_ENTRIES, 20),
 ]
 
 
@@ -55,6 +79,20 @@ def test_what_is_said_is_so(page: str, words: str, found: object, said: object) 
 def test_each_user_may_send_less_than_the_peer() -> None:
     fields = dict(zip(PeerTable.__struct_fields__[-2:], PeerTable.__struct_defaults__[-2:], strict=True))
     assert fields["sender_rate_per_s"] < fields["rate_per_s"]
+
+
+def test_the_settings_of_presence_are_shown_with_their_defaults() -> None:
+    [shown] = [table for one in blocks("toml") if (table := tomllib.loads(one.text).get("presence"))]
+    assert shown == msgspec.structs.asdict(PresenceSettings())
+
+
+def test_the_settings_of_a_peer_about_presence_are_shown_with_their_defaults() -> None:
+    [page] = [
+        one for one in blocks("toml") if one.page.name == "presence.md" and "peers" in tomllib.loads(one.text)
+    ]
+    [peer] = tomllib.loads(page.text)["peers"]
+    names = ("presence", "min_expires_s", "max_expires_s", "notify_every_s")
+    assert [peer[name] for name in names] == [getattr(SIP_PEER, name) for name in names]
 
 
 ADDRESSES = re.findall(
