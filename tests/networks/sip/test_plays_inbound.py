@@ -201,7 +201,7 @@ async def test_a_bug_beyond_is_answered_500_and_the_next_message_passes() -> Non
         assert (await juliet.hears()).status == 200
 
 
-# Who is believed (CHECKLIST DEP-13, INTEROP 24)
+# Who is believed (DEP-13)
 
 
 async def test_a_sender_from_an_unknown_domain_is_refused_and_costs_no_state() -> None:

@@ -73,7 +73,7 @@ def test_what_is_no_address_is_refused(uri: str) -> None:
 
 @given(st.text(st.characters(min_codepoint=0x20, exclude_categories=("Cs", "Cc")), min_size=1, max_size=40),
        st.text(st.characters(min_codepoint=0x20, exclude_categories=("Cs", "Cc")), max_size=20))  # fmt: skip
-def test_every_address_survives_the_way_out_and_back(local: str, instance: str) -> None:  # INTEROP 14
+def test_every_address_survives_the_way_out_and_back(local: str, instance: str) -> None:
     address = Address(local, "bücher.example", instance)
     assert address_of(parse_uri(str(uri_of(address)))) == address
 
@@ -225,7 +225,7 @@ def test_a_cpim_from_that_disagrees_with_the_proven_sender_is_not_believed() -> 
     assert read(cpim_message(), Address("nurse", "sip.example")).sender == Address("nurse", "sip.example")
 
 
-def test_an_imdn_message_id_names_a_message_whatever_carries_it() -> None:  # INTEROP 12
+def test_an_imdn_message_id_names_a_message_whatever_carries_it() -> None:
     one, two = read(cpim_message()), read(cpim_message(call_id="other", cseq=9, branch="z9hG4bKo"))
     assert one.stable_id == two.stable_id
     assert one.stable_id != read(cpim_message(CPIM.replace("abc123", "abc124"))).stable_id
