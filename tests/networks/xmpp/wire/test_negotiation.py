@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,9 @@ from rialto.networks.xmpp.wire.events import (
     StreamManagementEnabled,
     StreamOpened,
 )
+from rialto.networks.xmpp.wire.initiating import Initiating
 from rialto.networks.xmpp.wire.namespaces import SERVER, STREAMS
+from rialto.networks.xmpp.wire.parser import Limits
 from rialto.networks.xmpp.wire.receiving import Receiving
 from rialto.networks.xmpp.wire.s2s import Policy
 from rialto.networks.xmpp.wire.stream import State, Timing
@@ -259,23 +262,75 @@ def test_on_a_bidirectional_stream_juliet_answers_where_romeo_spoke() -> None:
     assert received.sender.local == "juliet"
 
 
-def test_a_peer_that_speaks_before_its_features_is_heard() -> None:
-    play = Play(initiating={"secure": True})
+PEERS_OPENING = header(to=MONTAGUE, sender=CAPULET).replace(b" from=", b" id='s1' from=")
+PEERS_FEATURES = (
+    b"<stream:features><mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>"
+    b"<mechanism>EXTERNAL</mechanism></mechanisms>"
+    b"<bidi xmlns='urn:xmpp:features:bidi'/></stream:features>"
+)
+SUCCESS = b"<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>"
+
+
+def shown_a_certificate(**initiating: Any) -> Initiating:
+    """Romeo's end, that has asked for SASL EXTERNAL and waits for the answer."""
+    play = Play(initiating={"secure": True, **initiating})
     play.a.tls_established(0.0, {CAPULET}.__contains__)
-    opening = header(to=MONTAGUE, sender=CAPULET).replace(b" from=", b" id='s1' from=")
-    features = (
-        b"<stream:features><mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>"
-        b"<mechanism>EXTERNAL</mechanism></mechanisms>"
-        b"<bidi xmlns='urn:xmpp:features:bidi'/></stream:features>"
-    )
-    play.a.receive_data(opening + features, 1.0)
-    play.a.receive_data(b"<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>", 2.0)
-    early = speech(sender="juliet@capulet.example", to="romeo@montague.example").encode()
-    play.a.receive_data(opening.replace(b"s1", b"s2") + early, 3.0)
-    events = drain(play.a)
+    play.a.receive_data(PEERS_OPENING + PEERS_FEATURES, 1.0)
+    return play.a
+
+
+def said_by_juliet(text: str) -> bytes:
+    return speech(text, sender="juliet@capulet.example", to="romeo@montague.example").encode()
+
+
+@pytest.mark.parametrize("cut", CUTS)
+@pytest.mark.parametrize("declaration", [b"<?xml version='1.0'?>", b""])
+def test_a_peer_that_speaks_at_once_after_its_success_is_heard(
+    cut: Callable[[bytes], Iterable[bytes]], declaration: bytes
+) -> None:
+    romeo = shown_a_certificate()
+    opening = declaration + PEERS_OPENING.replace(b"s1", b"s2").partition(b"?>")[2]
+    assert opening.count(b"<?xml") == bool(declaration)
+    early = said_by_juliet("with > the success")
+    # The old stream is read to its end before ours begins: nothing else can stand in the same piece.
+    for piece in cut(SUCCESS + early[:-20]):
+        romeo.receive_data(piece, 2.0)
+    later = early[-20:] + b" \n" + said_by_juliet("before the header") + b"\n" + opening
+    for piece in cut(later + said_by_juliet("before the features") + PEERS_FEATURES + said_by_juliet("open")):
+        romeo.receive_data(piece, 3.0)
+    events = drain(romeo)
     assert not of(events, StreamClosed)
-    (received,) = of(events, StanzaReceived)
-    assert (received.sender.local, received.proof) == ("juliet", "external")
+    heard = of(events, StanzaReceived)
+    assert [event.stanza.find("body").text for event in heard] == [
+        "with > the success", "before the header", "before the features", "open",
+    ]  # fmt: skip
+    assert {event.proof for event in heard} == {"external"}
+    assert romeo.state is State.OPEN
+    assert romeo.stream_id == "s2"
+
+
+def test_before_the_new_header_no_more_is_read_than_a_stanza_may_take() -> None:
+    romeo = shown_a_certificate(limits=Limits(max_bytes=2000))
+    romeo.receive_data(SUCCESS, 2.0)
+    for _ in range(30):
+        romeo.receive_data(b"<message" + b" " * 92, 2.0)
+    (closed,) = of(drain(romeo), StreamClosed)
+    assert closed.condition == "policy-violation"
+
+
+def test_the_peer_may_end_the_stream_instead_of_beginning_anew() -> None:
+    romeo = shown_a_certificate()
+    romeo.receive_data(SUCCESS, 2.0)
+    romeo.receive_data(b"</stream:stream>", 2.0)
+    assert of(drain(romeo), StreamClosed)
+
+
+def test_before_the_new_header_the_peer_may_only_speak_for_itself() -> None:
+    romeo = shown_a_certificate()
+    stranger = speech(sender="nurse@verona.example", to="romeo@montague.example").encode()
+    romeo.receive_data(SUCCESS + stranger, 2.0)
+    (closed,) = of(drain(romeo), StreamClosed)
+    assert closed.condition == "invalid-from"
 
 
 def test_without_bidi_an_answer_on_the_same_stream_is_refused() -> None:

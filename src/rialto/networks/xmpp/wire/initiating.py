@@ -205,9 +205,11 @@ class Initiating(ServerStream):
             raise StreamRule("not-authorized", "nothing was asked")
         self._proven_by = "external"
         if self.bidirectional:
-            # QUIRK(Prosody 0.12): it speaks as soon as it has said so, before its new features.
+            # QUIRK(Prosody 0.12): it speaks as soon as it has said so, before its new header and features.
             self._incoming[self.local, self.remote] = self._peers_proof()
-        self._restart()
+            self._restart_behind_stanzas()
+        else:
+            self._restart()
         self._send_header(None)
 
     def _peers_proof(self) -> str:

@@ -10,10 +10,15 @@ slice.
 Two things in expat grow for as long as a parser lives: its tables of names, and pyexpat's interning of
 them. A peer that invents names could fill memory, so after `renew_after_bytes` the parser is replaced by a
 fresh one, primed with the same stream header, at the next boundary between two stanzas.
+
+Where a stream begins anew (after SASL), a peer may still have said something in the old one before it heard
+so. `expect_restart` reads on in the old one, tag by tag, until a stanza is whole and the next tag is a stream
+header; that and what follows goes to a fresh parser, because XML knows no second declaration in a document.
 """
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from typing import Final, NamedTuple
 from xml.parsers import expat
@@ -57,7 +62,7 @@ class End(NamedTuple):
 
 
 class StreamParser:
-    """Reads one stream; a restarted stream (after TLS or SASL) is a new one.
+    """Reads one stream; a restarted stream (after TLS or SASL) is a new one, save for `expect_restart`.
 
     `feed` takes bytes and `items` gives what they made, oldest first: a `Header`, then `Element`s, then
     `End`. `feed` raises `StreamRule` once, after the items that came before the fault.
@@ -77,14 +82,14 @@ class StreamParser:
         self._stack: list[list[Element | str]] = []
         self._home = ""
         self._prefixes: dict[str, str] = {}
-        self._parser = self._fresh()
-        self._parser.XmlDeclHandler = self._on_declaration
-        self._parser.StartNamespaceDeclHandler = self._on_namespace
-        self._parser.StartElementHandler = self._on_header
+        self._tag: bytes | None = None  # while a new header may come: the tag of which the end is awaited
+        self._begin()
 
     def feed(self, data: bytes) -> None:
         """Read `data`. Raises `StreamRule`."""
-        if self._total > self._limits.renew_after_bytes and self._header is not None and not self._ended:
+        if self._tag is not None:
+            data = self._read_to_header(data)
+        elif self._total > self._limits.renew_after_bytes and self._header is not None and not self._ended:
             data = self._renew(data)
         if len(data) <= _SLICE_BYTES:
             self._parse(data)
@@ -93,12 +98,27 @@ class StreamParser:
             for start in range(0, len(data), _SLICE_BYTES):
                 self._parse(view[start : start + _SLICE_BYTES])
 
+    def expect_restart(self) -> None:
+        """A new header will come, and stanzas of the stream so far may come before it."""
+        self._tag = b""
+
     @property
     def unread(self) -> bool:
         """Whether more than whitespace has come behind the last item."""
         return self._depth > 1 or self._parser.CurrentByteIndex != self._fed
 
     # -- expat -----------------------------------------------------------------------------------------
+
+    def _begin(self) -> None:
+        """Await a header, at the beginning of a document."""
+        self._header = None
+        self._prefixes = {}
+        self._fed = self._total = 0
+        self._depth = 0
+        self._parser = self._fresh()
+        self._parser.XmlDeclHandler = self._on_declaration
+        self._parser.StartNamespaceDeclHandler = self._on_namespace
+        self._parser.StartElementHandler = self._on_header
 
     def _fresh(self) -> expat.XMLParserType:
         parser = expat.ParserCreate("UTF-8", "}")  # RFC 6120 section 11.6: UTF-8, whatever is declared
@@ -130,10 +150,37 @@ class StreamParser:
         if self._fed - pending_from > self._limits.max_bytes:
             raise StreamRule("policy-violation", f"a stanza may have {self._limits.max_bytes} bytes")
 
+    @property
+    def _between_stanzas(self) -> bool:
+        return self._depth == 1 and self._parser.CurrentByteIndex == self._fed
+
+    def _read_to_header(self, data: bytes) -> bytes:
+        """Read tag by tag what comes before the new header; the bytes from that on."""
+        assert self._tag is not None
+        data = self._tag + data
+        self._tag = b""
+        while data and not self._ended:
+            if self._between_stanzas:
+                data = data.lstrip()
+                tag, closed, _ = data.partition(b">")
+                if not closed:
+                    if len(data) > self._limits.max_bytes:
+                        raise StreamRule("policy-violation", f"a tag of over {self._limits.max_bytes} bytes")
+                    self._tag = data
+                    return b""
+                if _HEADER.match(tag + closed):
+                    self._tag = None
+                    self._begin()
+                    return data
+            cut = data.find(b">") + 1 or len(data)
+            self._parse(data[:cut])
+            data = data[cut:]
+        return b""
+
     def _renew(self, data: bytes) -> bytes:
         """Replace the parser at the next boundary between stanzas; the bytes still to be read."""
         while True:
-            if self._depth == 1 and self._parser.CurrentByteIndex == self._fed:
+            if self._between_stanzas:
                 break
             cut = data.find(b">") + 1
             if not cut:
@@ -251,6 +298,9 @@ class StreamParser:
 
 
 _END: Final = End()
+
+_HEADER: Final = re.compile(rb"<(\?xml\s|([^\s:/>]+:)?stream[\s/>])")
+"""How a new document begins: by its declaration, or at once by the header."""
 
 
 def _join(element: Element) -> None:

@@ -281,6 +281,13 @@ class Stream:
         self._header_sent = False
         self.state = State.OPENING
 
+    def _restart_behind_stanzas(self) -> None:
+        """Begin a new stream of which the peer's part may come behind stanzas that it has said in the old
+        one."""
+        self._parser.expect_restart()
+        self._header_sent = False
+        self.state = State.OPENING
+
     def _on_header(self, header: Header) -> None:
         raise NotImplementedError
 
