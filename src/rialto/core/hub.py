@@ -29,6 +29,7 @@ from msgspec.structs import replace
 from rialto.core import records
 from rialto.core.chorus import Chorus, tell_refused, tell_settled, tell_stored
 from rialto.core.delivery import KEPT_ATTEMPTS, Queue
+from rialto.core.faces import Faces
 from rialto.core.ids import Ids, floor_id
 from rialto.core.item import Item
 from rialto.core.limits import Buckets
@@ -119,6 +120,7 @@ class Hub:
             clock=clock,
             candidates=self._candidates,
         )
+        self.faces = Faces(clock, self._candidates)
         self._queue: Queue | None = None
 
     @property
@@ -172,6 +174,7 @@ class Hub:
             monotonic=loop.time,
             random=random.random,
         )
+        self.faces.start(self.networks, loop.call_soon)
 
     def go(self) -> None:
         """The networks are up: begin to deliver."""
@@ -233,7 +236,7 @@ class Hub:
             self.count("refused", peer.name, refusal[1].reason)
             self._say_refused(message, origin, *refusal)
             raise refusal[1]
-        message = replace(message, hops=(*message.hops, self._token))
+        message = replace(message, hops=(*message.hops, self._token), nick=self.faces.heard(message))
         try:
             data = encode(message)
         except UnicodeEncodeError:
@@ -297,6 +300,10 @@ class Hub:
     def recall(self, network: str, key: str) -> str | None:
         """What was remembered."""
         return self._memory.get(network, key)
+
+    def recall_all(self, network: str, prefix: str) -> list[tuple[str, str]]:
+        """Keys that begin so, and what was remembered; for when a network starts."""
+        return self._memory.starting(network, prefix)
 
     # -- for people ------------------------------------------------------------------------------------
 
