@@ -631,6 +631,8 @@ async def test_what_networks_remember_survives_a_restart(tmp_path: Path) -> None
         here.hub.remember("xmpp", "k", "v")
         assert here.hub.recall("xmpp", "k") == "v"
         assert here.hub.recall("sip", "k") is None
+        assert here.hub.recall_all("xmpp", "k") == [("k", "v")]
+        assert here.hub.recall_all("xmpp", "x") == []
     async with house(tmp_path) as here:
         assert here.hub.recall("xmpp", "k") == "v"
 

@@ -31,6 +31,11 @@ class Memory:
         """What was remembered under the key."""
         return self._entries.get(network, {}).get(key)
 
+    def starting(self, network: str, prefix: str) -> list[tuple[str, str]]:
+        """All whose key begins so; looks at every entry of the network."""
+        entries = self._entries.get(network, {})
+        return [(key, value) for key, value in entries.items() if key.startswith(prefix)]
+
     def put(self, network: str, key: str, value: str) -> None:
         """Remember; writes only when it is news."""
         entries = self._entries.setdefault(network, {})

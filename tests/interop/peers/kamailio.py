@@ -107,6 +107,13 @@ request_route {{
   }}
   if (is_method("REGISTER")) {{ if (!save("location")) sl_reply_error(); exit; }}
   if (is_method("OPTIONS") && uri==myself && $rU==$null) {{ sl_send_reply("200", "OK"); exit; }}
+  # Who watches its users over the gateway, the gateway knows.
+  if (is_method("SUBSCRIBE") && $hdr(Event)=="presence.winfo" && {winfo_at_gateway}) {{
+    record_route();
+    $du = "{gateway}";
+    if (!t_relay()) sl_reply_error();
+    exit;
+  }}
 #!ifdef WITH_PRESENCE
   if (is_method("PUBLISH|SUBSCRIBE") && uri==myself) {{ route(PRESENCE); exit; }}
 #!endif
@@ -179,7 +186,8 @@ class Kamailio:
     """The proxy at 127.0.0.5; every user of sip.example, or else the gateway, has the password `pw`.
 
     `presence` makes it the presence agent of sip.example: "open" lets everybody watch, "asks" keeps a watcher
-    waiting until `decide`. Without it a SUBSCRIBE goes to the user's own client.
+    waiting until `decide`. Without it a SUBSCRIBE goes to the user's own client. `winfo`: who tells its users
+    by whom they are watched.
     """
 
     def __init__(
@@ -192,6 +200,7 @@ class Kamailio:
         algorithm: Algorithm = "MD5",
         presence: Literal["", "open", "asks"] = "",
         presence_expires_s: int = 3600,
+        winfo: Literal["agent", "gateway"] = "agent",
     ) -> None:
         self.host = addresses.SIP
         self.folder = folder / "kamailio"
@@ -214,6 +223,7 @@ class Kamailio:
                 gateway_host=addresses.GATEWAY,
                 presence_expires_s=presence_expires_s,
                 force_active=int(presence == "open"),
+                winfo_at_gateway=int(winfo == "gateway"),
                 in_database=int(presence == "asks"),
                 name_check="1" if challenged == "users" else "0",
                 modules=next(Path("/usr/lib").glob("*/kamailio/modules")),

@@ -130,10 +130,16 @@ class SippPresence:
         *,
         expires_s: int = 600,
         cue: str = "my cue",
+        event: str = "presence",
+        accept: str = "application/pidf+xml",
     ) -> "SippWatcher":
         """Each of `users` subscribes to `to` (user@domain), and ends it when a document says `cue`."""
         lines = [f"{user};{auth_of(user)};{to}" for user in users]
-        text = scenario("watch", *_watch(expires_s, cue))
+        steps = _watch(expires_s, cue)
+        if event != "presence":
+            steps = [step.replace("Event: presence\n", f"Event: {event}\n") for step in steps]
+        steps = [step.replace("Accept: application/pidf+xml", f"Accept: {accept}") for step in steps]
+        text = scenario("watch", *steps)
         program, trace = self._sipp.program(f"watch-{users[0]}", text, transport, port, lines)
         program.command += ["-l", str(len(users)), "-r", "50", "-rp", "1000"]
         # A NOTIFY and the 200 may come at once: SIPp lets the second go while it is busy with the first.

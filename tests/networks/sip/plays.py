@@ -95,6 +95,9 @@ class FakeHub:
     def recall(self, network: str, key: str) -> str | None:
         return self.memory.get(key)
 
+    def recall_all(self, network: str, prefix: str) -> list[tuple[str, str]]:
+        return [(key, value) for key, value in self.memory.items() if key.startswith(prefix)]
+
     def reachable(self, destination: str, network: str) -> None:
         self.reached.append(destination)
 

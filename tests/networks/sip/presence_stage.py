@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 from networks.sip.plays import SIP_DOMAIN, XMPP_DOMAIN, Person, Stage
-from rialto.core.network import Origin, PairView, Verb
+from rialto.core.network import Origin, PairView, Verb, Watcher
 from rialto.model.address import Address
 from rialto.model.errors import DeliveryError
 from rialto.model.presence import Document, Grant, Pair
@@ -39,6 +41,8 @@ class FakePresence:
         self.document: Document | None = None
         self.open_ = True
         self.listening = True
+        self.watched_by: tuple[Watcher, ...] = ()
+        self.attending: dict[Address, Callable[[tuple[Watcher, ...]], None]] = {}
 
     def view(self, pair: Pair, **changes: Any) -> PairView:
         fields: dict[str, Any] = {
@@ -93,6 +97,17 @@ class FakePresence:
 
     def done(self, pair: Pair, origin: Origin | None) -> None:
         self._note("done", pair)
+
+    def watchers(self, presentity: Address, origin: Origin | None) -> tuple[Watcher, ...]:
+        return self.watched_by
+
+    def attend(self, presentity: Address, call: Callable[[tuple[Watcher, ...]], None]) -> Callable[[], None]:
+        self.attending[presentity] = call
+
+        def end() -> None:
+            del self.attending[presentity]
+
+        return end
 
     def keep(self, pair: Pair, side: str, data: bytes | None) -> None:
         self.kept[(pair, side)] = data
@@ -236,3 +251,23 @@ class Telephone:
         """Not a word."""
         assert not self._aside
         await self._person.hears_nothing()
+
+
+@asynccontextmanager
+async def play(
+    settings: Any = None, *, memory: dict[str, str] | None = None, **changes: Any
+) -> AsyncIterator[tuple[PresenceStage, Telephone]]:
+    """A gateway, and one telephone to which its peer sends everything; `memory` is what is remembered of an
+    earlier run."""
+    loop = asyncio.get_running_loop()
+    probe, _ = await loop.create_datagram_endpoint(asyncio.DatagramProtocol, local_addr=("127.0.0.1", 0))
+    port = probe.get_extra_info("sockname")[1]
+    probe.close()
+    await asyncio.sleep(0)
+    stage = PresenceStage(peer=peer(port, **changes), settings=settings)
+    stage.hub.memory |= memory or {}
+    async with stage:
+        person = Person(stage.port("udp"))
+        await loop.create_datagram_endpoint(lambda: person, local_addr=("127.0.0.1", port))
+        stage.people.append(person)
+        yield stage, Telephone(person)

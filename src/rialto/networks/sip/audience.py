@@ -19,7 +19,7 @@ from rialto.networks.sip.inbound import refusal
 from rialto.networks.sip.settings import PeerSettings
 from rialto.networks.sip.wire import BadMessage, Request, Response
 from rialto.networks.sip.wire.dialogs import Dialog, shared
-from rialto.networks.sip.wire.eventing import DEFAULT_EXPIRES_S, Substate, accepts, event_of, expires_of
+from rialto.networks.sip.wire.eventing import Substate, accepts, event_of
 from rialto.networks.sip.wire.notifications import KeptNotifier, Notifier
 from rialto.networks.sip.wire.transaction import ServerTransaction
 from rialto.wire.pidf import MEDIA_TYPE, write
@@ -171,11 +171,10 @@ class Audiences:
         if not accepts(request, MEDIA_TYPE):  # RFC 3856 section 6.5
             self._desk.answer(transaction, 406, (("Accept", MEDIA_TYPE),))
             return
-        asked_s = expires_of(request)
-        expires_s = min(DEFAULT_EXPIRES_S if asked_s is None else asked_s, settings.max_expires_s)
-        if 0 < expires_s < settings.min_expires_s:  # RFC 6665 section 4.2.1.1
-            self._desk.answer(transaction, 423, (("Min-Expires", str(settings.min_expires_s)),))
-        elif request.to.tag:
+        expires_s = self._desk.granted_s(transaction, request, settings)
+        if expires_s is None:
+            return
+        if request.to.tag:
             self._refresh(transaction, request, sender, origin, expires_s)
         else:
             try:
@@ -218,7 +217,7 @@ class Audiences:
         if view is not None and view.grant is Grant.GRANTED:
             notifier.state = Substate.ACTIVE
         notifier.subscribed(expires_s, self.now())
-        self._say_yes(transaction, request, notifier, expires_s)
+        self._desk.welcome(transaction, request, notifier.contact, expires_s)
         presence.open(pair, origin, audience.until())
         self.pump(audience)
 
@@ -239,7 +238,7 @@ class Audiences:
         audience = Audience(pair, sender.trunk.peer.name)
         notifier = self._admit(transaction, request, sender, audience, look=True)
         notifier.end("timeout")
-        self._say_yes(transaction, request, notifier, 0)
+        self._desk.welcome(transaction, request, notifier.contact, 0)
         self.pump(audience)
 
     def _refresh(
@@ -267,7 +266,7 @@ class Audiences:
             return
         notifier.dialog.aim(request)
         notifier.subscribed(expires_s, self.now())
-        self._say_yes(transaction, request, notifier, expires_s)
+        self._desk.welcome(transaction, request, notifier.contact, expires_s)
         if expires_s and not self._desk.hub.presence.open(audience.pair, origin, audience.until()):
             notifier.end("deactivated")
         self.pump(audience)
@@ -345,16 +344,7 @@ class Audiences:
         look: bool,
     ) -> Notifier:
         """A notifier in the dialog that this SUBSCRIBE makes."""
-        dialog = Dialog(
-            call_id=request.call_id,
-            local=str(request.to.uri),
-            remote=str(request.from_.uri),
-            local_tag=self._desk.tag_for(request),
-            remote_tag=request.from_.tag or "",
-            remote_cseq=request.cseq[0],
-        )
-        dialog.aim(request)
-        dialog.route_by(request)
+        dialog = self._desk.admit(request)
         transport = transaction.flow.transport  # type: ignore[attr-defined]
         contact = self._desk.contact(audience.pair.presentity, transport)
         return self._notifier(
@@ -377,14 +367,6 @@ class Audiences:
         audience.notifiers.append(notifier)
         self._by_tag[dialog.local_tag] = audience
         return notifier
-
-    def _say_yes(
-        self, transaction: ServerTransaction, request: Request, notifier: Notifier, expires_s: int
-    ) -> None:
-        """RFC 6665 section 4.2.1.1, RFC 3261 section 12.1.1."""
-        routes = tuple(("Record-Route", line) for line in request.get_all("Record-Route"))
-        headers = (*routes, ("Contact", notifier.contact), ("Expires", str(expires_s)))
-        self._desk.answer(transaction, 200, headers)
 
     def _refuse(self, transaction: ServerTransaction, error: DeliveryError) -> None:
         status, text, headers = refusal(error)

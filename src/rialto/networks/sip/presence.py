@@ -2,6 +2,7 @@
 
     hub.watch(view, verb) ─► `watching`: a Subscriber for each pair whose presentity is here
     hub.tell(view)        ─► `audience`: a Notifier for each dialog of a watcher who is here
+    hub.attend            ─► `watcherlists`: a Notifier for each who asks by whom they are watched
     SUBSCRIBE, NOTIFY     ─► by dialog (Call-ID and our tag) to its machine; a SUBSCRIBE without one makes it
 
 Both write through `course`. What outlives a restart is given to `hub.presence.keep` and comes back by
@@ -26,12 +27,14 @@ from rialto.networks.sip.audience import Audiences
 from rialto.networks.sip.conditions import phrase
 from rialto.networks.sip.course import Course, Traveller
 from rialto.networks.sip.identity import Sender
+from rialto.networks.sip.settings import PeerSettings
 from rialto.networks.sip.trunk import Trunk
 from rialto.networks.sip.ua import ALLOW_EVENTS
+from rialto.networks.sip.watcherlists import WatcherLists
 from rialto.networks.sip.watching import Watchings
 from rialto.networks.sip.wire import Request, Uri
 from rialto.networks.sip.wire.dialogs import Dialog
-from rialto.networks.sip.wire.eventing import PRESENCE, event_of
+from rialto.networks.sip.wire.eventing import DEFAULT_EXPIRES_S, PRESENCE, WINFO, event_of, expires_of
 from rialto.networks.sip.wire.transaction import ServerTransaction
 
 if TYPE_CHECKING:
@@ -69,6 +72,7 @@ class SipPresence:
         self._contact_hosts: dict[str, tuple[str, str]] = {}
         self.watchings = Watchings(self)
         self.audiences = Audiences(self)
+        self.watcher_lists = WatcherLists(self)
 
     def start(
         self,
@@ -87,11 +91,13 @@ class SipPresence:
         self._loop = asyncio.get_running_loop()
         self.watchings.start()
         self.audiences.start()
+        self.watcher_lists.start()
 
     def stop(self) -> None:
         """No timer rings any more; dialogs stay, for the next run."""
         self.watchings.stop()
         self.audiences.stop()
+        self.watcher_lists.stop()
 
     # -- for the hub -----------------------------------------------------------------------------------
 
@@ -124,10 +130,12 @@ class SipPresence:
             self.watchings.settle()
             return
         package, _ = event_of(request)
-        if package != PRESENCE:  # RFC 6665 section 4.2.1.1
+        if package == PRESENCE:
+            self.audiences.receive_subscribe(transaction, request, sender, origin)
+        elif package == WINFO:
+            self.watcher_lists.receive_subscribe(transaction, request, sender, origin)
+        else:  # RFC 6665 section 4.2.1.1
             self.answer(transaction, 489, (("Allow-Events", ALLOW_EVENTS),))
-            return
-        self.audiences.receive_subscribe(transaction, request, sender, origin)
 
     def answer(
         self,
@@ -140,9 +148,35 @@ class SipPresence:
         self._reception.answer(transaction, status, phrase(text) if text else None, headers)
         self.hub.count("answered", self.context.name, transaction.method)
 
-    def tag_for(self, request: Request) -> str:
-        """The To tag of our answer to that request, which is our tag in the dialog that it makes."""
-        return self._reception.tag(request)
+    def admit(self, request: Request) -> Dialog:
+        """The dialog that this SUBSCRIBE makes; its To tag is that of our answer. Raises BadMessage."""
+        dialog = Dialog(
+            call_id=request.call_id,
+            local=str(request.to.uri),
+            remote=str(request.from_.uri),
+            local_tag=self._reception.tag(request),
+            remote_tag=request.from_.tag or "",
+            remote_cseq=request.cseq[0],
+        )
+        dialog.aim(request)
+        dialog.route_by(request)
+        return dialog
+
+    def granted_s(
+        self, transaction: ServerTransaction, request: Request, settings: PeerSettings
+    ) -> int | None:
+        """For how long this SUBSCRIBE may be; None where it was told 423. Raises BadMessage."""
+        asked_s = expires_of(request)
+        expires_s = min(DEFAULT_EXPIRES_S if asked_s is None else asked_s, settings.max_expires_s)
+        if 0 < expires_s < settings.min_expires_s:  # RFC 6665 section 4.2.1.1
+            self.answer(transaction, 423, (("Min-Expires", str(settings.min_expires_s)),))
+            return None
+        return expires_s
+
+    def welcome(self, transaction: ServerTransaction, request: Request, contact: str, expires_s: int) -> None:
+        """200 to a SUBSCRIBE (RFC 6665 section 4.2.1.1, RFC 3261 section 12.1.1)."""
+        routes = tuple(("Record-Route", line) for line in request.get_all("Record-Route"))
+        self.answer(transaction, 200, (*routes, ("Contact", contact), ("Expires", str(expires_s))))
 
     # -- for both sides --------------------------------------------------------------------------------
 
@@ -154,6 +188,10 @@ class SipPresence:
             self._later()
 
         return self._loop.call_later(delay_s, ring)
+
+    def turn(self) -> None:
+        """Something was asked of the network outside of its turn."""
+        self._later()
 
     def fresh_dialog(self, pair_local: Address, pair_remote: Address) -> Dialog:
         """A dialog that we are about to make. Raises AddressError."""

@@ -16,7 +16,7 @@ from rialto.networks.sip.translate import ACCEPT
 from rialto.networks.sip.wire import BadMessage, Request, unsupported_extensions
 
 ALLOW = "MESSAGE, OPTIONS, SUBSCRIBE, NOTIFY, INVITE, ACK, BYE, CANCEL"
-ALLOW_EVENTS = "presence"
+ALLOW_EVENTS = "presence, presence.winfo"
 SUPPORTED: tuple[str, ...] = ()
 KNOWN = frozenset(
     [

@@ -12,6 +12,7 @@ from rialto.networks.sip.wire.headers import param, parse_media_type, parse_para
 from rialto.networks.sip.wire.message import Request, SipMessage
 
 PRESENCE: Final = "presence"
+WINFO: Final = "presence.winfo"  # RFC 3857 section 4.1
 DEFAULT_EXPIRES_S: Final = 3600  # RFC 3856 section 6.4
 MAX_EXPIRES_S: Final = 2**31
 

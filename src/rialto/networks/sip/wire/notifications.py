@@ -46,7 +46,7 @@ class KeptNotifier(msgspec.Struct, array_like=True):
 class Notifier:
     """See the module.
 
-    `contact` is ours, for the dialog; `look`: it is a single look, and its one NOTIFY shows what is known;
+    `contact` is ours, for the dialog; `package` is what Event says; `look`: it is a single look, and its one NOTIFY shows what is known;
     `shown` are the instances shown as open last, `sent` is whatever the composer wants to remember.
     """
 
@@ -66,6 +66,7 @@ class Notifier:
         "expires_at",
         "gone",
         "look",
+        "package",
         "sent",
         "shown",
         "state",
@@ -79,8 +80,10 @@ class Notifier:
         event_id: str = "",
         every_s: float = EVERY_S,
         look: bool = False,
+        package: str = PRESENCE,
     ) -> None:
         self.dialog = dialog
+        self.package = package
         self.event_id = event_id
         self.look = look
         self.sent: object = None
@@ -163,7 +166,7 @@ class Notifier:
             says = SubscriptionState(self.state, None, self._reason)
         else:
             says = SubscriptionState(self.state, max(0, round(self.expires_at - now)))
-        event = f"{PRESENCE};id={self.event_id}" if self.event_id else PRESENCE
+        event = f"{self.package};id={self.event_id}" if self.event_id else self.package
         return self.dialog.request(
             "NOTIFY",
             now,
