@@ -118,6 +118,7 @@ class Disk:
             source.backup(self.connection)
         self.pending: list[tuple[Unit, Done]] = []
         self.broken = False
+        self.commits = 0
 
     def submit(self, unit: Unit, done: Done) -> None:
         self.pending.append((unit, done))
@@ -136,6 +137,7 @@ class Disk:
             for sql, parameters_list in zip(STATEMENTS, rows, strict=True):
                 if parameters_list:
                     self.connection.executemany(sql, parameters_list)
+        self.commits += bool(error is None)
         for _, done in batch:
             done(error)
 
@@ -178,7 +180,7 @@ class Stage:
         self.random = lambda: 0.5
         self.start()
 
-    def start(self) -> None:
+    def start(self, *, go: bool = True) -> None:
         self.metrics = Metrics()
         self.presence = Presence(
             settings=self.settings,
@@ -195,7 +197,8 @@ class Stage:
             monotonic=self.time.monotonic,
             random=lambda: self.random(),
         )
-        self.presence.go()
+        if go:
+            self.presence.go()
 
     def crash(self) -> None:
         """The process is gone; what was not committed is lost."""

@@ -234,6 +234,23 @@ class PairView(msgspec.Struct, frozen=True, kw_only=True):
     """What the presentity's network has kept; in `resume` only."""
 
 
+class Watcher(msgspec.Struct, frozen=True):
+    """One of those who watch somebody, or ask to: what the presentity's side may know of them (RFC 3857)."""
+
+    address: Address
+    """Bare."""
+    grant: Grant
+    """PENDING, GRANTED or REFUSED."""
+    listening: bool
+    """Whether the watcher has a session now."""
+    since: float
+    """When the grant last changed, seconds since 1970."""
+    note: str = ""
+    """What was said with the request."""
+    reason: Reason | None = None
+    """Of REFUSED: why."""
+
+
 @runtime_checkable
 class PresenceNetwork(Protocol):
     """What a `Network` that carries presence has besides; it answers through `hub.presence`.

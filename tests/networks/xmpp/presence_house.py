@@ -19,6 +19,8 @@ from rialto.model.presence import Document, Pair, Show, State
 from rialto.networks.xmpp.wire.element import Element
 from rialto.networks.xmpp.wire.events import StanzaReceived
 from rialto.store.store import WatchRow
+from rialto.store.units import Unit
+from rialto.store.writer import Done
 
 ROMEO, JULIET = Address("romeo", ROME), Address("juliet", VERONA)
 SEEING = Pair(ROMEO, JULIET)
@@ -55,6 +57,9 @@ class Between(FakeHub):
     def __init__(self, ours: str, peers: tuple[Peer, ...], far: FarSide) -> None:
         super().__init__(ours, peers)
         self.far = far
+        self.slow_disk = False
+        self.waiting: list[Done] = []
+        """What the slow disk has yet to write."""
         self.far_peer = Peer(name=ours, network="far", domains=(ours,), settings=None)
         self.presence = Presence(
             settings=PresenceSettings(),
@@ -71,12 +76,24 @@ class Between(FakeHub):
         self.presence.start(
             {"xmpp": network, "far": self.far},  # type: ignore[dict-item]
             rows,
-            submit=lambda unit, done: loop.call_soon(done, None),
+            submit=self._submit,
             call_soon=loop.call_soon,
             call_later=loop.call_later,
             monotonic=loop.time,
             random=lambda: 0.5,
         )
+
+    def _submit(self, unit: Unit, done: Done) -> None:
+        if self.slow_disk:
+            self.waiting.append(done)
+        else:
+            asyncio.get_running_loop().call_soon(done, None)
+
+    def commit(self) -> None:
+        """The slow disk has written."""
+        waiting, self.waiting = self.waiting, []
+        for done in waiting:
+            done(None)
 
     def reachable(self, destination: str, network: str) -> None:
         super().reachable(destination, network)

@@ -16,6 +16,8 @@ class Book:
         self._watches: dict[Pair, Watch] = {}
         self._at: dict[str, set[Watch]] = {}
         """By the presentity's domain."""
+        self._of: dict[Address, Watch | set[Watch]] = {}
+        """By the presentity; most have one."""
         self._watched: dict[str, dict[Address, int]] = {}
         """The watchers' domain -> who is watched from there, and by how many."""
 
@@ -34,6 +36,11 @@ class Book:
         pair = watch.pair
         self._watches[pair] = watch
         self._at.setdefault(pair.presentity.domain, set()).add(watch)
+        before = self._of.setdefault(pair.presentity, watch)
+        if isinstance(before, set):
+            before.add(watch)
+        elif before is not watch:
+            self._of[pair.presentity] = {before, watch}
         watched = self._watched.setdefault(pair.watcher.domain, {})
         watched[pair.presentity] = watched.get(pair.presentity, 0) + 1
 
@@ -47,6 +54,11 @@ class Book:
         there.discard(watch)
         if not there:
             del self._at[pair.presentity.domain]
+        found = self._of[pair.presentity]
+        if isinstance(found, set):
+            found.discard(watch)
+        if not found or found is watch:
+            del self._of[pair.presentity]
         watched = self._watched[pair.watcher.domain]
         watched[pair.presentity] -= 1
         if not watched[pair.presentity]:
@@ -58,6 +70,13 @@ class Book:
         """How many people the watcher's domain watches when it watches this one as well."""
         watched = self._watched.get(pair.watcher.domain, {})
         return len(watched) + (pair.presentity not in watched)
+
+    def of(self, presentity: Address) -> tuple[Watch, ...]:
+        """Those who watch this person."""
+        found = self._of.get(presentity)
+        if found is None:
+            return ()
+        return tuple(found) if isinstance(found, set) else (found,)
 
     def domains(self) -> list[str]:
         """Where people are watched."""

@@ -11,7 +11,7 @@ import structlog
 from msgspec.structs import replace
 
 from rialto.core.metrics import Metrics
-from rialto.core.network import Network, Verb
+from rialto.core.network import Network, PairView, Verb
 from rialto.core.presence import history, records
 from rialto.core.presence.alarms import Alarms, CallLater, Timer
 from rialto.core.presence.book import Book
@@ -21,6 +21,7 @@ from rialto.core.presence.pace import Pace
 from rialto.core.presence.settings import PresenceSettings
 from rialto.core.presence.voice import Candidates, Voice
 from rialto.core.presence.watch import Look, Watch, clean
+from rialto.core.presence.watchers import Attendance
 from rialto.model.errors import DeliveryError, Reason, Unreachable
 from rialto.model.presence import Grant, Pair
 from rialto.store.store import WatchRow
@@ -64,7 +65,10 @@ class Course:
         """Whose far side does not answer."""
         self.untold: dict[Watch, None] = {}
         """Whose watcher could not be told."""
+        self.attendance = Attendance(self.book.of)
         self._candidates = candidates
+        self._first: list[tuple[Watch, PairView]] = []
+        """What was being told when the process ended."""
         self._round: list[Watch] = []
         """Who is still to be audited in this round."""
         self._share = 0.0
@@ -86,7 +90,10 @@ class Course:
         monotonic: Callable[[], float],
         random: Callable[[], float],
     ) -> None:
-        """Take up what an earlier run left, and give it back to the networks; nothing is said yet."""
+        """Take up what an earlier run left, and give it back to the networks; nothing is said yet.
+
+        What networks have to say from now on is taken, and has its consequences after `go`.
+        """
         self._call_later = call_later
         self.random = random
         self.voice = Voice(networks, self._candidates)
@@ -95,35 +102,44 @@ class Course:
         self.ledger = Ledger(
             submit, call_soon, call_later, self._act, self._gone, lambda: self.count("store_errors")
         )
+        self.ledger.held = True
         for watch, watcher_data, presentity_data in records.read(rows):
             watch.opened = watch.listening
             self.book.add(watch)
             self.voice.resume(watch, watcher_data, presentity_data)
+            self._take_up(watch)
         if len(self.book):
             _log.info("watches taken up again", pairs=len(self.book))
 
     def go(self) -> None:
         """The networks are up: make true what is wanted, little by little and in no order."""
+        for watch, view in self._first:
+            self._pass_on(watch, view)
+        self._first.clear()
+        self.ledger.release()
         waiting: list[Watch] = []
         for watch in self.book:
-            if watch.owed is not Verb.GIVE_BACK or watch.grant is not Grant.NONE:
-                # What was asked before the restart and answered meanwhile is lost; so all is asked again,
-                # but for an ASK that the far side has: its user would be asked twice.
-                watch.owed = (
-                    watch.wanted() if watch.owed is not None or watch.grant is Grant.GRANTED else None
-                )
-            if watch.owed is not None:
-                watch.say = watch.owed
-                waiting.append(watch)
-            # What was being told when the process ended may be on a screen, whatever the disk says of it: it
-            # is told now, before anything can change it, so that the next news are counted from there.
-            self._tell(watch)
             if watch.over():
                 self.ledger.touch(watch)
+            elif watch.say is not None and not self.ledger.pending(watch):
+                waiting.append(watch)
             self.alarms.set(watch)
         self.shuffle(waiting)
         self.pace.slowly(waiting)
         self._audit_timer = self._call_later(AUDIT_EVERY_S, self._audit)
+
+    def _take_up(self, watch: Watch) -> None:
+        """One of an earlier run: what is to be asked, and what is to be told before anything else."""
+        if watch.owed is not Verb.GIVE_BACK or watch.grant is not Grant.NONE:
+            # What was asked before the restart and answered meanwhile is lost; so all is asked again,
+            # but for an ASK that the far side has: its user would be asked twice.
+            watch.owed = watch.wanted() if watch.owed is not None or watch.grant is Grant.GRANTED else None
+        watch.say = watch.owed
+        # What was being told when the process ended may be on a screen, whatever the disk says of it. It
+        # counts as told from here on, and is told by `go` before anything that has happened meanwhile.
+        view = self._news(watch)
+        if view is not None:
+            self._first.append((watch, view))
 
     def stop(self) -> None:
         """Say nothing more, and hand over what is to be written."""
@@ -289,22 +305,28 @@ class Course:
         """It is on disk as it is: tell the watcher, then the far side."""
         if self._stopped:
             return
-        self._tell(watch)
+        view = self._news(watch)
+        if view is not None:
+            self._pass_on(watch, view)
+        self.attendance.look(watch.pair.presentity)
         if watch.say in _PACED:
             self.pace.soon(watch)
         elif watch.say is not None:
             self._say(watch)
 
-    def _tell(self, watch: Watch) -> None:
-        """Tell the watcher what is news; it must be on disk."""
+    def _news(self, watch: Watch) -> PairView | None:
+        """What the watcher is to be told; from here on it counts as told."""
         if not watch.news():
-            return
+            return None
         view = self.voice.view(watch)
         watch.noted()
-        if view is not None:
-            self.count("presence_told", watch.watcher_peer)
-            self.ledger.note(watch)
-            self.voice.tell(watch, view)
+        return view
+
+    def _pass_on(self, watch: Watch, view: PairView) -> None:
+        """Tell the watcher; it must be on disk."""
+        self.count("presence_told", watch.watcher_peer)
+        self.ledger.note(watch)
+        self.voice.tell(watch, view)
 
     def _say(self, watch: Watch) -> None:
         verb, watch.say = watch.say, None
@@ -329,6 +351,7 @@ class Course:
         self.book.remove(watch)
         self.failing.pop(watch, None)
         self.untold.pop(watch, None)
+        self.attendance.look(watch.pair.presentity)
 
     # -- time ------------------------------------------------------------------------------------------
 

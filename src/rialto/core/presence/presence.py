@@ -24,7 +24,7 @@ from msgspec.structs import replace
 
 from rialto.core.limits import Buckets
 from rialto.core.metrics import Metrics
-from rialto.core.network import Origin, PairView, Peer, Side, Verb
+from rialto.core.network import Origin, PairView, Peer, Side, Verb, Watcher
 from rialto.core.presence import records
 from rialto.core.presence.course import Course
 from rialto.core.presence.machine import Act, Event
@@ -32,6 +32,7 @@ from rialto.core.presence.policy import Facts, decide
 from rialto.core.presence.settings import PresenceSettings
 from rialto.core.presence.voice import Candidates
 from rialto.core.presence.watch import Look, Watch, clean
+from rialto.core.presence.watchers import watchers
 from rialto.model.address import Address
 from rialto.model.errors import DeliveryError, Reason, Refused
 from rialto.model.presence import Document, Grant, Pair
@@ -224,6 +225,22 @@ class Presence:
         """The last `watch` was carried out, and what is known stands."""
         self._answered(pair, origin, Event.DONE)
 
+    def watchers(self, presentity: Address, origin: Origin | None) -> tuple[Watcher, ...]:
+        """All who watch this person, or have asked to, by address; it costs as much as there are of them.
+
+        Raises Refused where `origin` does not speak for the person.
+        """
+        person = presentity.bare
+        self._prove(Pair(person, person), "presentity", origin)
+        return watchers(self._course.book.of(person))
+
+    def attend(self, presentity: Address, call: Callable[[tuple[Watcher, ...]], None]) -> Callable[[], None]:
+        """Call, in a later turn and when it is on disk, whenever `watchers` would return something else.
+
+        Returned is what ends it. Nothing of this outlives the process.
+        """
+        return self._course.attendance.attend(presentity.bare, call)
+
     def missed(self, destination: str, network: str) -> None:
         """News from that destination (as in `Network.destination`) may have been lost: everybody there who is
         watched now is asked about again, little by little (OPEN)."""
@@ -254,6 +271,15 @@ class Presence:
         if watch is not None:
             watch.fresh_data = {**(watch.fresh_data or {}), side: data or b""}
             self._course.ledger.note(watch)
+
+    def when_kept(self, pair: Pair, call: Callable[[], None]) -> None:
+        """Call when all that has been said of this pair so far is on disk, and so may be acknowledged: at
+        once, if it is. Where the disk fails, that is when it works again."""
+        watch = self._course.book.find(pair)
+        if watch is None:
+            call()
+        else:
+            self._course.ledger.when_kept(watch, call)
 
     def view(self, pair: Pair) -> PairView | None:
         """The pair as it is; None where there is none."""

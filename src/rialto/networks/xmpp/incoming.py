@@ -8,6 +8,9 @@
 | iq `get`, `set` | an answer (`rialto.networks.xmpp.answers`) |
 | iq `result`, `error` | proof that our ping was read (`rialto.networks.xmpp.channel`), or nothing |
 | presence | see `rialto.networks.xmpp.presence_incoming` |
+
+A stanza that leaves something to be kept counts as handled (XEP-0198 section 4), and a ping behind it is
+answered, when that is on disk.
 """
 
 from __future__ import annotations
@@ -35,22 +38,23 @@ class Accepted:
     survives a restart.
     """
 
-    __slots__ = ("_event", "_stream")
+    __slots__ = ("_event", "_stream", "_ticket")
 
     waiting = False
 
-    def __init__(self, stream: LiveStream, event: StanzaReceived) -> None:
+    def __init__(self, stream: LiveStream, event: StanzaReceived, ticket: int) -> None:
         self._stream = stream
         self._event = event
+        self._ticket = ticket
 
     def stored(self) -> None:
         """See `Inbound`."""
-        self._stream.kept(self._event.number)
+        self._stream.kept(self._ticket, self._event.number)
 
     def refused(self, error: DeliveryError) -> None:
         """See `Inbound`."""
         _answer(self._stream, self._event, error_reply(self._event.stanza, error))
-        self._stream.kept(self._event.number)
+        self._stream.kept(self._ticket, self._event.number)
 
     def settled(self, outcome: Outcome, error: DeliveryError | None) -> bool:
         """See `Inbound`."""
@@ -67,8 +71,8 @@ def receive(desk: Desk, about: Self, watching: Watching, stream: LiveStream, eve
             return
     elif stanza.name == "iq":
         _iq(desk, about, watching, stream, event)
-    else:
-        receive_presence(desk, watching, stream, event)
+    elif receive_presence(desk, watching, stream, event):
+        return
     stream.handled(event.number)
 
 
@@ -87,11 +91,11 @@ def _message(desk: Desk, stream: LiveStream, event: StanzaReceived) -> bool:
         if origin is None:
             hub.count("ignored", desk.name, "message of a former peer")
             return False
-        stream.taken()
+        ticket = stream.taken()
         try:
-            hub.accept(message, origin, Accepted(stream, event))
+            hub.accept(message, origin, Accepted(stream, event, ticket))
         except DeliveryError:
-            stream.kept(0)
+            stream.kept(ticket, 0)
             raise
     except DeliveryError as error:
         _answer(stream, event, error_reply(stanza, error))

@@ -101,6 +101,8 @@ class LiveStream:
         self.was_acknowledged = False
         self._taken = 0
         self._kept = 0
+        """All up to this ticket are on disk."""
+        self._kept_beyond: set[int] = set()
         self._answers: deque[tuple[int, Callable[[], None]]] = deque()
         self.proofs: dict[tuple[str, str], str] = {}
         self.channels: dict[tuple[str, str], Channel] = {}
@@ -184,19 +186,26 @@ class LiveStream:
         """Whose stream this is, for messages of that domain."""
         return self.desk.peer_for(domain)
 
-    def taken(self) -> None:
-        """The hub has got a message of this stream, which is not on disk yet."""
+    def taken(self) -> int:
+        """The hub has got something of this stream that is not on disk yet; a ticket for it."""
         self._taken += 1
+        return self._taken
 
-    def kept(self, number: int) -> None:
-        """One of them is on disk now, or refused."""
-        self._kept += 1
+    def kept(self, ticket: int, number: int) -> None:
+        """It is on disk now, or refused: the stanza of that number is handled."""
+        if ticket == self._kept + 1:
+            self._kept = ticket
+            while self._kept_beyond and self._kept + 1 in self._kept_beyond:
+                self._kept += 1
+                self._kept_beyond.remove(self._kept)
+        else:
+            self._kept_beyond.add(ticket)
         self.handled(number)
         while self._answers and self._answers[0][0] <= self._kept:
             self._answers.popleft()[1]()
 
     def when_kept(self, answer: Callable[[], None]) -> None:
-        """Do this when every message that has come so far is on disk.
+        """Do this when everything that has come so far and is to be kept is on disk.
 
         So our answer to a ping tells the peer what its answer tells us: see `channel`.
         """

@@ -12,6 +12,9 @@
 
 Two people at a time, both bare (RFC 6121 section 3). Nothing answers an error (CHECKLIST DEP-5). A peer with
 `presence = false` is answered as `rialto.networks.xmpp.answers` says.
+
+What a server is told to have been handled it never says again. So what is about an authorization counts as
+handled when the pair is on disk; what somebody shows is asked for anew after a restart, and need not wait.
 """
 
 from __future__ import annotations
@@ -95,32 +98,39 @@ class _Scene:
             self.desk.hub.count("ignored", self.desk.name, "presence XMPP cannot write")
 
 
-def receive_presence(desk: Desk, watching: Watching, stream: LiveStream, event: StanzaReceived) -> None:
-    """Do what is to be done with it. Never raises."""
+def receive_presence(desk: Desk, watching: Watching, stream: LiveStream, event: StanzaReceived) -> bool:
+    """Do what is to be done with it; True if it will be handled when it is on disk. Never raises."""
     stanza = event.stanza
     kind = stanza.attributes.get("type", "") or "available"
     origin = stream.origin(event.sender.domain, event.proof)
     if origin is None:
         desk.hub.count("ignored", desk.name, "presence of a former peer")
-        return
+        return False
     if not origin.peer.settings.presence or not event.sender.local or not event.recipient.local:
         answer, kind = answer_presence(stanza)
         desk.hub.count("answered" if answer is not None else "ignored", desk.name, f"presence {kind}"[:40])
         if answer is not None:
             stream.reply(event.recipient.domain, event.sender.domain, answer)
-        return
+        return False
     if not _speaks_for(desk, origin, event.sender.domain):
         desk.hub.count("ignored", desk.name, "presence of another's user")
-        return
+        return False
     act = _ACTS.get(kind)
     if act is None or is_of_a_room(stanza):
         desk.hub.count("ignored", desk.name, "presence of a room" if act is not None else "presence")
-        return
+        return False
+    scene = _Scene(desk, watching, stream, event, origin)
     try:
-        act(_Scene(desk, watching, stream, event, origin))
+        act(scene)
     except (DeliveryError, AddressError) as error:
         reason = error.reason.value if isinstance(error, DeliveryError) else "address"
         desk.hub.count("ignored", desk.name, f"presence {kind}: {reason}"[:40])
+    if kind not in _KEPT:
+        return False
+    ticket = stream.taken()
+    pair = scene.asking if _KEPT[kind] == "asking" else scene.telling
+    desk.hub.presence.when_kept(pair, lambda: stream.kept(ticket, event.number))
+    return True
 
 
 def _speaks_for(desk: Desk, origin: Origin, domain: str) -> bool:
@@ -235,6 +245,15 @@ def _error(scene: _Scene) -> None:
     said = type(error)(error.reason, text, detail=error.detail, redirect=error.redirect)
     presence.refused(pair, scene.origin, said, for_good=error.reason in ends)
 
+
+_KEPT: Final = {
+    "subscribe": "asking",
+    "unsubscribe": "asking",
+    "subscribed": "telling",
+    "unsubscribed": "telling",
+    "error": "telling",
+}
+"""What changes an authorization, and whose."""
 
 _ACTS: Final[dict[str, Callable[[_Scene], None]]] = {
     "subscribe": _subscribe,
