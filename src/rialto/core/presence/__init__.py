@@ -21,7 +21,7 @@ statements in `store.units` cannot matter.
 **Little by little.** Whoever asks about many people at once, a restart above all, goes through `pace`: a
 budget a second, in random order. What people do goes before what we do ourselves.
 
-**Time.** One heap of alarms with at most one entry a watch that is in force; refreshing a session moves no
+**Time.** One `agenda` with at most one entry a watch that is in force; refreshing a session moves no
 entry, it is looked at again when it comes up. Watches without a deadline cost the clock nothing.
 
 **Age.** A far side that fails to answer for `stale_after_s`, or whose network says `silent`, leaves a stale

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterable, Mapping
 import structlog
 from msgspec.structs import replace
 
+from rialto.core.agenda import Agenda, CallLater, Timer
 from rialto.core.metrics import Metrics
 from rialto.core.network import Network, PairView, Verb
 from rialto.core.presence import history, records
-from rialto.core.presence.alarms import Alarms, CallLater, Timer
 from rialto.core.presence.book import Book
 from rialto.core.presence.ledger import Ledger
 from rialto.core.presence.machine import Act, Event, step
@@ -97,7 +97,7 @@ class Course:
         self._call_later = call_later
         self.random = random
         self.voice = Voice(networks, self._candidates)
-        self.alarms = Alarms(self.clock, call_later, self._ring)
+        self.agenda: Agenda[Watch] = Agenda(self.clock, call_later, self._ring)
         self.pace = Pace(self.settings.opens_per_s, monotonic, call_later, self._say)
         self.ledger = Ledger(
             submit, call_soon, call_later, self._act, self._gone, lambda: self.count("store_errors")
@@ -123,7 +123,7 @@ class Course:
                 self.ledger.touch(watch)
             elif watch.say is not None and not self.ledger.pending(watch):
                 waiting.append(watch)
-            self.alarms.set(watch)
+            self.agenda.set(watch)
         self.shuffle(waiting)
         self.pace.slowly(waiting)
         self._audit_timer = self._call_later(AUDIT_EVERY_S, self._audit)
@@ -147,7 +147,7 @@ class Course:
         if self._audit_timer is None:
             return
         self._audit_timer.cancel()
-        self.alarms.stop()
+        self.agenda.stop()
         self.pace.stop()
         self.ledger.flush()
 
@@ -182,7 +182,7 @@ class Course:
             self.ledger.note(watch)
         else:
             self.ledger.touch(watch)
-        self.alarms.set(watch)
+        self.agenda.set(watch)
 
     def do(self, watch: Watch, act: Act, event: Event) -> None:
         """Carry out one act."""
@@ -340,7 +340,7 @@ class Course:
         if verb is not Verb.CLOSE:
             watch.owed = verb
             watch.answer_by = self.clock() + ANSWER_WITHIN_S
-            self.alarms.set(watch)
+            self.agenda.set(watch)
         view = self.voice.view(watch)
         self.count("presence_said", watch.presentity_peer, verb.value)
         if view is None or not self.voice.say(watch, view, verb):
@@ -369,6 +369,7 @@ class Course:
             self.pace.slowly([watch])
         if watch.tell_at and watch.tell_at <= now:
             self.tell_again(watch)
+        self.agenda.set(watch)
 
     def tell_again(self, watch: Watch) -> None:
         """What did not arrive may go once more."""

@@ -13,8 +13,8 @@ from collections.abc import Callable
 
 import structlog
 
+from rialto.core.agenda import CallLater
 from rialto.core.presence import records
-from rialto.core.presence.alarms import CallLater
 from rialto.core.presence.watch import Watch
 from rialto.store.units import Unit
 from rialto.store.writer import Done, StoreError

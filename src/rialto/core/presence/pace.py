@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable
 
-from rialto.core.presence.alarms import CallLater, Timer
+from rialto.core.agenda import CallLater, Timer
 from rialto.core.presence.watch import Watch
 
 DRIP_EVERY_S = 0.1

@@ -107,7 +107,7 @@ class Presence:
         watch.until = until
         if watch.listening:
             self._course.ledger.note(watch)
-            self._course.alarms.set(watch)
+            self._course.agenda.set(watch)
         else:
             self._course.happen(watch, Event.OPEN)
         return True
@@ -151,7 +151,7 @@ class Presence:
         wait_s = error.retry_after_s or TELL_AGAIN_AFTER_S
         watch.tell_at = self._course.clock() + wait_s * (0.75 + self._course.random() / 2)
         self._course.ledger.note(watch)
-        self._course.alarms.set(watch)
+        self._course.agenda.set(watch)
 
     # -- from the presentity's network -----------------------------------------------------------------
 

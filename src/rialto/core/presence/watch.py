@@ -146,10 +146,10 @@ class Watch:
             return Verb.OPEN
         return Verb.GIVE_BACK if self.grant is Grant.NONE and self.owed is Verb.GIVE_BACK else None
 
-    def next_deadline(self) -> float:
-        """The earliest of what has a time; 0 for nothing."""
+    def next_timer(self) -> float | None:
+        """See `Appointed`: the earliest of what has a time."""
         until = self.until if self.listening and self.until is not None else 0.0
-        return min((at for at in (until, self.retry_at, self.answer_by, self.tell_at) if at), default=0.0)
+        return min((at for at in (until, self.retry_at, self.answer_by, self.tell_at) if at), default=None)
 
     def over(self) -> bool:
         """Whether nothing is left that anybody wants to know."""

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import msgspec
 import structlog
 
+from rialto.core.agenda import Agenda
 from rialto.core.network import Origin, PairView
 from rialto.model.errors import AddressError, DeliveryError, Reason
 from rialto.model.presence import Document, Grant, Pair
 from rialto.networks.sip.addresses import address_of
-from rialto.networks.sip.agenda import Agenda
 from rialto.networks.sip.conditions import retry_after
 from rialto.networks.sip.documents import to_pidf
 from rialto.networks.sip.identity import Sender

@@ -22,12 +22,12 @@ from typing import TYPE_CHECKING
 import msgspec
 import structlog
 
+from rialto.core.agenda import Agenda
 from rialto.core.network import Origin, Watcher
 from rialto.model.address import Address
 from rialto.model.errors import AddressError, DeliveryError
 from rialto.model.presence import Grant
 from rialto.networks.sip.addresses import address_of, uri_of
-from rialto.networks.sip.agenda import Agenda
 from rialto.networks.sip.conditions import retry_after
 from rialto.networks.sip.identity import Sender
 from rialto.networks.sip.wire import BadMessage, Request, Response, parse_uri

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import msgspec
 import structlog
 
+from rialto.core.agenda import Agenda
 from rialto.core.network import Origin, PairView, Verb
 from rialto.model.errors import AddressError, DeliveryError, Reason, Unreachable
 from rialto.model.errors import Refused as RefusedError
 from rialto.model.presence import Document, Grant, Pair
-from rialto.networks.sip.agenda import Agenda
 from rialto.networks.sip.conditions import meaning
 from rialto.networks.sip.documents import from_pidf
 from rialto.networks.sip.trunk import Trunk

@@ -1,7 +1,7 @@
-"""When to look at a subscription again: one heap and one timer, however many there are.
+"""When to look at something again: one heap and one timer, however much there is to look at.
 
-Each has one appointment in force, `alarm_at`. An earlier one replaces it; a later one leaves it where it is
-and is found when its time has come. So a subscription that is refreshed every hour costs one entry.
+Each item has one appointment in force, `alarm_at`. An earlier one replaces it; a later one leaves it where it
+is and is found when its time has come. So what is put off every hour costs one entry, and no search.
 """
 
 from __future__ import annotations
@@ -13,12 +13,18 @@ from typing import Generic, Protocol, TypeVar
 LOOK_AT_LEAST_EVERY_S = 30.0
 """Appointments are times of the calendar, which may be set; timers run by a clock that may not."""
 
+NOT_BEFORE_S = 0.001
+"""What is due again while it is being met, waits so long: the others have their turn."""
+
 
 class Timer(Protocol):
     """What `call_later` returns."""
 
     def cancel(self) -> None:
         """Do not call."""
+
+
+CallLater = Callable[[float, Callable[[], None]], Timer]
 
 
 class Appointed(Protocol):
@@ -34,13 +40,10 @@ Item = TypeVar("Item", bound=Appointed)
 
 
 class Agenda(Generic[Item]):
-    """Calls `ring(item, now)` when its time has come; `ring` sets it again."""
+    """Calls `ring(item, now)` when the item's time has come; `ring` sets it again."""
 
     def __init__(
-        self,
-        clock: Callable[[], float],
-        call_later: Callable[[float, Callable[[], None]], Timer],
-        ring: Callable[[Item, float], None],
+        self, clock: Callable[[], float], call_later: CallLater, ring: Callable[[Item, float], None]
     ) -> None:
         self._clock = clock
         self._call_later = call_later
@@ -49,16 +52,24 @@ class Agenda(Generic[Item]):
         self._number = 0
         self._timer: Timer | None = None
         self._timer_at = 0.0
+        self._met_until = 0.0
+        """While items are being met: those due by then are."""
+
+    def __len__(self) -> int:
+        return len(self._heap)
 
     def set(self, item: Item) -> None:
-        """Its appointments have changed."""
+        """Its appointments may have changed."""
         at = item.next_timer()
         if at is None or (item.alarm_at and item.alarm_at <= at):
             return
+        if at <= self._met_until:
+            at = self._met_until + NOT_BEFORE_S
         item.alarm_at = at
         self._number += 1
         heapq.heappush(self._heap, (at, self._number, item))
-        self._arm()
+        if not self._met_until:
+            self._arm()
 
     def stop(self) -> None:
         """Ring no more."""
@@ -81,7 +92,7 @@ class Agenda(Generic[Item]):
 
     def _tick(self) -> None:
         self._timer = None
-        now = self._clock()
+        self._met_until = now = self._clock()
         try:
             while self._heap and self._heap[0][0] <= now:
                 at, _, item = heapq.heappop(self._heap)
@@ -94,4 +105,5 @@ class Agenda(Generic[Item]):
                 else:
                     self.set(item)
         finally:
+            self._met_until = 0.0
             self._arm()
