@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import itertools
 import socket
+import time
 from collections.abc import Callable
 from typing import Any
 
 from net import pki
+from rialto.core.faces import Faces
 from rialto.core.network import Context, Delivery, Inbound, Origin, Outcome, Peer
 from rialto.model.address import Address
 from rialto.model.errors import DeliveryError
@@ -58,6 +60,7 @@ class FakeHub:
         self.ours = ours
         self.peers = peers
         self.presence: Any = NoPresence()
+        self.faces = Faces(time.time)
         self.congested = False
         self.accepted: list[tuple[Message, Origin]] = []
         self.held: list[Inbound] = []

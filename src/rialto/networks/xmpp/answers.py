@@ -4,7 +4,7 @@
 |---|---|---|---|---|---|
 | a domain | yes | gateway, with contact addresses | nothing inside | yes | `service-unavailable` |
 | a person | `service-unavailable` | a person behind a gateway | nothing inside | `service-unavailable` |
-`service-unavailable` |
+their face (`rialto.networks.xmpp.faces`), else `service-unavailable` |
 
 A ping to a person is not answered with "yes", because we do not know whether they are there. Where a peer has
 `presence = false` we do not pretend otherwise: a `subscribe` is answered with `unsubscribed` (RFC 6121
@@ -19,6 +19,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 from rialto.model.address import Address
+from rialto.networks.xmpp.capabilities import NODE, verification
 from rialto.networks.xmpp.wire.conditions import error_element
 from rialto.networks.xmpp.wire.element import Element
 from rialto.networks.xmpp.wire.namespaces import (
@@ -27,10 +28,12 @@ from rialto.networks.xmpp.wire.namespaces import (
     DISCO_INFO,
     DISCO_ITEMS,
     PING,
+    VCARD,
     VERSION,
 )
 
 _FEATURES: Final = (DISCO_INFO, DISCO_ITEMS, PING, VERSION)
+_OF_A_PERSON: Final = (DISCO_INFO, DISCO_ITEMS, VCARD)
 
 
 class Self(NamedTuple):
@@ -52,9 +55,12 @@ def answer_iq(stanza: Element, recipient: Address, about: Self) -> tuple[Element
     (child,) = stanza.elements
     if kind == "get":
         if child.name == f"{DISCO_INFO}}}query":
-            if child.get("node"):
-                return _refuse(stanza, "item-not-found"), "disco"
-            return _reply(stanza, _info(recipient, about)), "disco"
+            info = _info(recipient, about)
+            if node := child.get("node"):
+                if not recipient.local or node != f"{NODE}#{verification(info)}":  # XEP-0115 section 6.2
+                    return _refuse(stanza, "item-not-found"), "disco"
+                info.attributes["node"] = node
+            return _reply(stanza, info), "disco"
         if child.name == f"{DISCO_ITEMS}}}query":
             if child.get("node"):
                 return _refuse(stanza, "item-not-found"), "disco"
@@ -66,6 +72,11 @@ def answer_iq(stanza: Element, recipient: Address, about: Self) -> tuple[Element
             version = Element(f"{VERSION}}}version", {}, [about.version])
             return _reply(stanza, Element(child.name, {}, [name, version])), "version"
     return _refuse(stanza, "service-unavailable"), "service-unavailable"
+
+
+def capabilities_of_people(about: Self) -> str:
+    """The `ver` of what a person behind us is said to be able to do (XEP-0115)."""
+    return verification(_info(Address("anybody", "domain.invalid"), about))
 
 
 _KINDS = frozenset(
@@ -107,7 +118,8 @@ def _info(recipient: Address, about: Self) -> Element:
         f"{DISCO_INFO}}}identity", {"category": "gateway", "type": about.gateway_type, "name": about.name}
     )
     if recipient.local:
-        return Element(f"{DISCO_INFO}}}query", {}, [identity, _feature(DISCO_INFO), _feature(DISCO_ITEMS)])
+        known = (_feature(feature) for feature in _OF_A_PERSON)
+        return Element(f"{DISCO_INFO}}}query", {}, [identity, *known])
     content: list[Element | str] = [identity]
     content += [_feature(feature) for feature in _FEATURES if feature != VERSION or about.version]
     if about.contacts:

@@ -145,10 +145,11 @@ def _iq(desk: Desk, about: Self, watching: Watching, stream: LiveStream, event: 
     if kind in {"result", "error"}:
         iq_id = stanza.attributes.get("id", "")
         ours = desk.pings.answered(iq_id, event.sender.domain)
+        ours = ours or desk.faces.answered(event)
         if not ours and not watching.pong(iq_id, event.recipient.domain, event.sender.domain):
             desk.hub.count("ignored", desk.name, "iq")
         return
-    answer, what = answer_iq(stanza, event.recipient, about)
+    answer, what = desk.faces.answer(event) or answer_iq(stanza, event.recipient, about)
     if answer is not None:
         desk.hub.count("answered", desk.name, what)
         stream.when_kept(lambda: _answer(stream, event, answer))

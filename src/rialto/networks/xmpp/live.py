@@ -20,6 +20,7 @@ from rialto.net.certificates import NameKind, Trust, judge
 from rialto.net.channel import HandshakeDone
 from rialto.net.link import Link, LinkError
 from rialto.networks.xmpp.channel import Channel, Pings, unproven
+from rialto.networks.xmpp.faces import Faces
 from rialto.networks.xmpp.settings import Settings
 from rialto.networks.xmpp.wire import events
 from rialto.networks.xmpp.wire.element import Element
@@ -40,6 +41,7 @@ class Desk(Protocol):
     settings: Settings
     context: Context
     pings: Pings
+    faces: Faces
 
     @property
     def hub(self) -> Hub:

@@ -21,11 +21,13 @@ from rialto.core.hub import Hub
 from rialto.core.network import Context, Delivery, LinkState, Network, PairView, Peer, Side, Verb
 from rialto.model.errors import ConfigError, DeliveryError, Reason, Refused
 from rialto.model.message import Message, Report
+from rialto.model.presence import Pair
 from rialto.net.hostport import split_host_port
 from rialto.net.link import Link, LinkLimits
 from rialto.net.listen import Listener, ListenLimits, serve
-from rialto.networks.xmpp.answers import Self
+from rialto.networks.xmpp.answers import Self, capabilities_of_people
 from rialto.networks.xmpp.channel import Channel, Parcel, Pings
+from rialto.networks.xmpp.faces import Faces
 from rialto.networks.xmpp.inbound import IncomingStream
 from rialto.networks.xmpp.incoming import receive
 from rialto.networks.xmpp.live import LiveStream
@@ -64,6 +66,7 @@ class XmppNetwork:
             f"ping-{secrets.token_hex(8)}-", settings.confirm_s, lambda: asyncio.get_running_loop().time()
         )
         self._about = _about(settings)
+        self.capabilities = capabilities_of_people(self._about)
         self._hub: Hub | None = None
         self._listeners: list[Listener] = []
         self._streams: set[LiveStream] = set()
@@ -72,6 +75,7 @@ class XmppNetwork:
         self._ledgers: dict[str, Ledger] = {}
         self._verifications = Verifications(self)
         self._watching = Watching(self)
+        self.faces = Faces(self)
         self._policies: dict[str, Policy] = {}
         self._stopping = False
         self._quiet = asyncio.Event()
@@ -199,6 +203,7 @@ class XmppNetwork:
         if listening != (network.settings.listen, network.settings.listen_tls):
             log.warning("xmpp.reload", note="other addresses to listen on need a restart")
         self.settings, self.context, self._about = network.settings, network.context, network._about
+        self.capabilities = network.capabilities
         self._policies.clear()
         loop = asyncio.get_running_loop()
         loop.call_soon(self._after_reload)
@@ -304,6 +309,10 @@ class XmppNetwork:
     def tell(self, view: PairView) -> None:
         """See `PresenceNetwork`."""
         self._watching.tell(view)
+
+    def look_up(self, pair: Pair, peer: Peer) -> None:
+        """See `rialto.core.faces.FaceNetwork`."""
+        self.faces.look_up(pair, peer)
 
     def attend(
         self, peer: Peer, local: str, remote: str, call: Callable[[Write | None, DeliveryError | None], None]

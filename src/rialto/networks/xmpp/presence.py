@@ -34,6 +34,7 @@ from rialto.core.network import Context, PairView, Peer, Side, Verb
 from rialto.model.errors import AddressError, DeliveryError, Reason, Refused, Unreachable
 from rialto.model.presence import Document, Grant, Pair, State
 from rialto.networks.xmpp.channel import Parcel
+from rialto.networks.xmpp.faces import Faces
 from rialto.networks.xmpp.presence_look import Look, Result, ordered
 from rialto.networks.xmpp.presence_news import news, request
 from rialto.networks.xmpp.wire.element import Element
@@ -59,6 +60,7 @@ class Ways(Protocol):
 
     name: str
     context: Context
+    faces: Faces
 
     @property
     def hub(self) -> Hub:
@@ -230,6 +232,8 @@ class Watching:
         except AddressError as error:
             self._not_asked(pair, kind, Refused(Reason.BAD_REQUEST, f"XMPP cannot write that: {error}"))
             return
+        if kind == "subscribe":
+            self._ways.faces.introduce(stanza, pair)
         parcel = None
         if read is not None:
             parcel = _Stanza(stanza_id, lambda: read(pair), lambda error: self._not_asked(pair, kind, error))
@@ -389,7 +393,7 @@ class Watching:
             log.info("xmpp.presence-unwritable", pair=str(view.pair), why=str(error))
             self._hub.count("ignored", self._ways.name, "presence XMPP cannot write")
             return
-        for number, stanza in enumerate(stanzas, 1):
+        for number, stanza in enumerate(self._ways.faces.dress(stanzas, view.pair), 1):
             last = number == len(stanzas)  # who has read it has read the others
             parcel = _Stanza(stanza.get("id"), _nothing, lambda error: self._untold(view, error))
             write(stanza, parcel if last else None)

@@ -93,7 +93,8 @@ class _Scene:
             return
         now, new_id = self.desk.context.clock(), self.watching.new_tell_id
         try:
-            self.reply(*shown(self.asking.presentity, jid.write(to), view.told_document, now, new_id))
+            stanzas = shown(self.asking.presentity, jid.write(to), view.told_document, now, new_id)
+            self.reply(*self.desk.faces.dress(stanzas, self.asking))
         except AddressError:
             self.desk.hub.count("ignored", self.desk.name, "presence XMPP cannot write")
 
@@ -147,6 +148,7 @@ def _speaks_for(desk: Desk, origin: Origin, domain: str) -> bool:
 def _subscribe(scene: _Scene) -> None:
     presence, pair = scene.desk.hub.presence, scene.asking
     before = presence.view(pair)
+    scene.desk.faces.met(scene.stanza, pair)
     try:
         presence.ask(pair, scene.origin, note=status_of(scene.stanza))
         presence.open(pair, scene.origin, None)
