@@ -3,8 +3,8 @@
     FN=MS%20Shell%20Dlg; EF=BI; CO=800000; CS=0; PF=22
 
 Font name, effects (bold, italic, struck out, underlined), colour (blue, green, red, leading zeros left out),
-character set and pitch of the font, and `RL=1` for a text from right to left. Inside SIP it travels as `msgr`,
-a parameter of Content-Type: base64 of the whole line in UTF-16LE.
+character set and pitch of the font, and `RL=1` for a text from right to left. Inside SIP it travels
+as `msgr`, a parameter of Content-Type: base64 of the whole line in UTF-16LE.
 """
 
 from __future__ import annotations

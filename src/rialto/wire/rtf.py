@@ -3,7 +3,7 @@
 RTF is groups in braces, control words behind backslashes, and text. What a messenger needs of it is little:
 characters (by code page, `\\'e9`, or by number, `\\u8364?`), ends of lines, bold, italics, underlining,
 striking out and colour. Everything else is passed over, and whole groups of it (fonts, styles, pictures,
-whatever is marked `\\*`) are not looked into. `to_html` gives HTML that still has to be cleaned like anybody's.
+whatever is marked `\\*`) are not looked into. `to_html` gives HTML that still has to be cleaned.
 """
 
 from __future__ import annotations
