@@ -16,7 +16,7 @@ import msgspec
 from rialto.model.errors import AddressError
 from rialto.networks.sip.wire.address import parse_name_addrs
 from rialto.networks.sip.wire.errors import BadMessage
-from rialto.networks.sip.wire.message import Request, SipMessage
+from rialto.networks.sip.wire.message import Request, Response, SipMessage
 from rialto.networks.sip.wire.uri import Uri, parse_uri
 
 MAX_ROUTES: Final = 16
@@ -72,6 +72,30 @@ class Dialog(msgspec.Struct, omit_defaults=True, array_like=True):
             ],
             body,
         )
+
+    def acknowledgement(self, number: int) -> Request:
+        """The ACK of a 2xx to our INVITE of that CSeq, without Via (section 13.2.2.4)."""
+        uri, routes = self._way()
+        return Request(
+            "ACK",
+            uri,
+            [
+                ("Max-Forwards", "70"),
+                *(("Route", route) for route in routes),
+                ("From", f"<{self.local}>;tag={self.local_tag}"),
+                ("To", f"<{self.remote}>" + (f";tag={self.remote_tag}" if self.remote_tag else "")),
+                ("Call-ID", self.call_id),
+                ("CSeq", f"{number} ACK"),
+            ],
+        )
+
+    def answered_by(self, response: Response) -> None:
+        """Take a 2xx to our INVITE: tag, target, and its Record-Route in reverse as the route set (section
+        12.1.2). Raises BadMessage."""
+        self.remote_tag = response.to.tag or ""
+        self.aim(response)
+        self.route_by(response)
+        self.routes = shared(self.routes[::-1])
 
     def next_hop(self) -> Uri:
         """Where its requests go first (section 8.1.2). Raises AddressError."""

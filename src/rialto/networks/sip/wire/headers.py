@@ -26,7 +26,7 @@ _NAMES: Final = words("""
     Accept Accept-Contact Accept-Encoding Accept-Language Alert-Info Allow Allow-Events Authentication-Info
     Authorization Call-ID Call-Info Contact Content-Disposition Content-Encoding Content-Language
     Content-Length Content-Transfer-Encoding Content-Type CSeq Date Error-Info Event Expires From
-    History-Info Identity Identity-Info In-Reply-To Max-Breadth Max-Forwards MIME-Version Min-Expires
+    History-Info Identity Identity-Info In-Reply-To Max-Breadth Max-Forwards Min-SE MIME-Version Min-Expires
     Organization P-Asserted-Identity P-Preferred-Identity Path Priority Privacy Proxy-Authenticate
     Proxy-Authorization Proxy-Require Reason Record-Route Refer-To Referred-By Reject-Contact Replaces
     Reply-To Request-Disposition Require Retry-After Route Server Service-Route Session-Expires SIP-ETag
