@@ -2,7 +2,7 @@
 
 A SIP message is acknowledged by its 200 or 202. An XMPP message is acknowledged to the sending server by
 XEP-0198; that server tells its user by an error of what was never acknowledged, so that whatever was neither
-delivered nor returned is lost.
+delivered nor returned is lost. Only what the server wrote before it began to count is nobody's promise.
 """
 
 import asyncio
@@ -69,7 +69,7 @@ async def test_no_acknowledged_sip_message_is_lost_by_kills(
 async def test_no_xmpp_message_is_lost_by_kills(
     prosody, kamailio, gateway, sipp, log_in, record_property, capsys
 ):
-    prosody("xa.example", "external")
+    server = prosody("xa.example", "external")
     kamailio("udp")
     one = gateway(xmpp_peer("xa.example", "external"), sip_peer("udp"))
     alice = await log_in("alice@xa.example")
@@ -101,7 +101,12 @@ async def test_no_xmpp_message_is_lost_by_kills(
         returned = {said[error.id] for error in alice.errors() if error.id in said}
         return set(said.values()) - set(heard()) - returned
 
-    await eventually(lambda: not missing(), "all has arrived, or has come back", 60)
+    def not_promised() -> set[str]:
+        return {said[message_id] for message_id in server.sent_beyond_recall() if message_id in said}
+
+    await eventually(lambda: not missing() - not_promised(), "all has arrived, or has come back", 60)
+    uncounted = len(missing())
+    record_property("XMPP to SIP: gone with streams on which the server did not count yet", uncounted)
     ids = [message["call-id"] for listener in listeners.values() for message in listener.received()]
     report(capsys, record_property, "XMPP to SIP", len(set(heard())), ids, heard())
     assert len(set(heard())) > 500, "there was load"

@@ -103,6 +103,33 @@ class Prosody:
         }
         return {way for way, pattern in told.items() if re.search(pattern, log)}
 
+    def sent_beyond_recall(self) -> set[str]:
+        """The ids of messages that it wrote to a stream without counting them, and that the stream died on.
+
+        mod_smacks of 0.12 begins to count (XEP-0198) only after all that had been waiting for the stream is
+        on the wire. When the stream is cut then, this server does not know what was lost, and tells nobody.
+        An answer for anything counted also answers for all that went before it.
+        """
+        uncounted: dict[str, set[str]] = {}
+        counting: set[str] = set()
+        for line in self.read_debug_log().splitlines():
+            found = _S2S_LINE.search(line)
+            if found is None:
+                continue
+            stream, what = found[1], found[2]
+            if what.startswith("<enable "):
+                counting.add(stream)
+            elif what.startswith("<a ") and not re.search(r" h='0'", what) and "Received" in line:
+                uncounted.pop(stream, None)
+            elif what.startswith("<message ") and "Sending" in line and stream not in counting:
+                message_id = re.search(r" id='([^']+)'", what)
+                assert message_id is not None
+                uncounted.setdefault(stream, set()).add(message_id[1])
+        return {message_id for ids in uncounted.values() for message_id in ids}
+
+
+_S2S_LINE = re.compile(r"\b(s2s(?:in|out)\w+)\s+debug\s+(?:Sending|Received)\[s2s\w+\]: (.*)")
+
 
 def _escaped(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9]", lambda found: f"%{ord(found[0]):02x}", name)
