@@ -19,6 +19,8 @@ COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "retries": ("Attempts that failed and will be repeated.", ("peer", "reason")),
     "returned": ("Messages that came back after they had been sent.", ("peer", "reason")),
     "reports": ("Reports of failed deliveries sent home.", ("peer",)),
+    "receipts": ("Receipts taken on, on their way to the writer's peer.", ("peer", "disposition")),
+    "composing": ("Typing notices passed on.", ("peer",)),
     "ignored": (
         "Input with nothing in it to carry (typing notices, receipts, unknown bounces).",
         ("network", "what"),
@@ -34,6 +36,7 @@ COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "presence_said": ("What the far side of a watch was asked for.", ("peer", "verb")),
     "presence_failed": ("Failures that will be repeated, towards either side.", ("peer", "reason")),
     "presence_audits": ("Comparisons of what is known with what is so.", ("peer", "outcome")),
+    "published": ("Answers of presence servers to what was published there.", ("peer", "answer")),
     "store_errors": ("Units that could not be written.", ()),
 }
 """Counter name -> help and labels; exported as `rialto_<name>_total`."""

@@ -116,6 +116,9 @@ request_route {{
   }}
 #!ifdef WITH_PRESENCE
   if (is_method("PUBLISH|SUBSCRIBE") && uri==myself) {{ route(PRESENCE); exit; }}
+  # What the gateway publishes of its users is here for dave to see.
+  if (is_method("PUBLISH") && src_ip=={gateway_host}) {{ route(PRESENCE); exit; }}
+  if (is_method("SUBSCRIBE") && from_uri=~"^sip:dave@") {{ route(PRESENCE); exit; }}
 #!endif
   if (is_method("SUBSCRIBE")) record_route();
   if (uri!=myself && $rd=~"^x[abt]\\.example$") {{
@@ -186,7 +189,8 @@ class Kamailio:
     """The proxy at 127.0.0.5; every user of sip.example, or else the gateway, has the password `pw`.
 
     `presence` makes it the presence agent of sip.example: "open" lets everybody watch, "asks" keeps a watcher
-    waiting until `decide`. Without it a SUBSCRIBE goes to the user's own client. `winfo`: who tells its users
+    waiting until `decide`. To it the gateway may PUBLISH its users, and dave is the one who sees them there and
+    not at the gateway. Without it a SUBSCRIBE goes to the user's own client. `winfo`: who tells its users
     by whom they are watched.
     """
 

@@ -109,7 +109,7 @@ class FakePresence:
 
         return end
 
-    def keep(self, pair: Pair, side: str, data: bytes | None) -> None:
+    def keep(self, pair: Pair, side: str, data: bytes | None, *, at_once: bool = False) -> None:
         self.kept[(pair, side)] = data
 
 
@@ -255,10 +255,14 @@ class Telephone:
 
 @asynccontextmanager
 async def play(
-    settings: Any = None, *, memory: dict[str, str] | None = None, **changes: Any
+    settings: Any = None,
+    *,
+    memory: dict[str, str] | None = None,
+    resumes: dict[str, Any] | None = None,
+    **changes: Any,
 ) -> AsyncIterator[tuple[PresenceStage, Telephone]]:
     """A gateway, and one telephone to which its peer sends everything; `memory` is what is remembered of an
-    earlier run."""
+    earlier run, `resumes` what the hub knows of Juliet watching Romeo."""
     loop = asyncio.get_running_loop()
     probe, _ = await loop.create_datagram_endpoint(asyncio.DatagramProtocol, local_addr=("127.0.0.1", 0))
     port = probe.get_extra_info("sockname")[1]
@@ -266,6 +270,8 @@ async def play(
     await asyncio.sleep(0)
     stage = PresenceStage(peer=peer(port, **changes), settings=settings)
     stage.hub.memory |= memory or {}
+    if resumes is not None:
+        stage.network.resume(stage.presence.view(WATCHES_ROMEO, **resumes), "watcher")
     async with stage:
         person = Person(stage.port("udp"))
         await loop.create_datagram_endpoint(lambda: person, local_addr=("127.0.0.1", port))

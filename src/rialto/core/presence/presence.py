@@ -262,15 +262,17 @@ class Presence:
 
     # -- from both -------------------------------------------------------------------------------------
 
-    def keep(self, pair: Pair, side: Side, data: bytes | None) -> None:
+    def keep(self, pair: Pair, side: Side, data: bytes | None, *, at_once: bool = False) -> None:
         """Write down what the network of that side wants back with `resume`; None for nothing more.
 
-        Costs little, and may be called with every change. Pairs that are unknown are passed over.
+        Costs little, and may be called with every change: it waits a second for company, but where it is
+        wanted `at_once`. Pairs that are unknown are passed over.
         """
         watch = self._course.book.find(pair)
         if watch is not None:
             watch.fresh_data = {**(watch.fresh_data or {}), side: data or b""}
-            self._course.ledger.note(watch)
+            ledger = self._course.ledger
+            (ledger.touch if at_once else ledger.note)(watch)
 
     def when_kept(self, pair: Pair, call: Callable[[], None]) -> None:
         """Call when all that has been said of this pair so far is on disk, and so may be acknowledged: at

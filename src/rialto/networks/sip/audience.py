@@ -14,6 +14,7 @@ from rialto.model.presence import Document, Grant, Pair
 from rialto.networks.sip.addresses import address_of
 from rialto.networks.sip.conditions import retry_after
 from rialto.networks.sip.documents import to_pidf
+from rialto.networks.sip.faces import with_face
 from rialto.networks.sip.identity import Sender
 from rialto.networks.sip.inbound import refusal
 from rialto.networks.sip.settings import PeerSettings
@@ -21,6 +22,7 @@ from rialto.networks.sip.wire import BadMessage, Request, Response
 from rialto.networks.sip.wire.dialogs import Dialog, shared
 from rialto.networks.sip.wire.eventing import Substate, accepts, event_of
 from rialto.networks.sip.wire.notifications import KeptNotifier, Notifier
+from rialto.networks.sip.wire.publications import KeptPublication
 from rialto.networks.sip.wire.transaction import ServerTransaction
 from rialto.wire.pidf import MEDIA_TYPE, write
 
@@ -32,7 +34,17 @@ MAX_DIALOGS = 16
 
 _log = structlog.get_logger(__name__)
 _encoder = msgspec.msgpack.Encoder()
-_decoder: msgspec.msgpack.Decoder[list[KeptNotifier]] = msgspec.msgpack.Decoder(list[KeptNotifier])
+
+
+class _Kept(msgspec.Struct, array_like=True):
+    """What outlives a restart, of one pair."""
+
+    notifiers: list[KeptNotifier]
+    publication: KeptPublication | None = None
+
+
+_decoder: msgspec.msgpack.Decoder[_Kept] = msgspec.msgpack.Decoder(_Kept)
+_old_decoder: msgspec.msgpack.Decoder[list[KeptNotifier]] = msgspec.msgpack.Decoder(list[KeptNotifier])
 
 _Headers = tuple[tuple[str, str], ...]
 
@@ -120,24 +132,25 @@ class Audiences:
         if self._agenda is not None:
             self._agenda.stop()
 
-    def resume(self, view: PairView) -> None:
-        """Take up the dialogs of an earlier run."""
+    def resume(self, view: PairView) -> KeptPublication | None:
+        """Take up the dialogs of an earlier run; returned is what is published for this pair."""
         trunk = self._desk.trunk_of(view.watcher_peer.name)
         if trunk is None or view.watcher_data is None:
-            return
-        audience = Audience(view.pair, trunk.peer.name)
+            return None
         try:
-            for kept in _decoder.decode(view.watcher_data)[:MAX_DIALOGS]:
-                if kept.expires_at <= self.now():
-                    continue
-                kept.dialog.routes = shared(kept.dialog.routes)
-                # Which Contact, is known when the sockets are there.
-                notifier = self._notifier(audience, trunk.settings, kept.dialog, kept.event_id, "")
-                notifier.resume(kept)
-        except (msgspec.DecodeError, ValueError):
+            kept = _read(view.watcher_data)
+        except msgspec.DecodeError:
             _log.warning("a dialog of an earlier run cannot be read", pair=str(view.pair))
+            return None
+        audience = Audience(view.pair, trunk.peer.name)
+        for one in kept.notifiers[:MAX_DIALOGS]:
+            if one.expires_at > self.now():
+                one.dialog.routes = shared(one.dialog.routes)
+                # Which Contact, is known when the sockets are there.
+                self._notifier(audience, trunk.settings, one.dialog, one.event_id, "").resume(one)
         if audience.notifiers:
             self._by_pair[view.pair] = audience
+        return kept.publication
 
     # -- what the hub says -----------------------------------------------------------------------------
 
@@ -218,7 +231,7 @@ class Audiences:
             notifier.state = Substate.ACTIVE
         notifier.subscribed(expires_s, self.now())
         self._desk.welcome(transaction, request, notifier.contact, expires_s)
-        presence.open(pair, origin, audience.until())
+        presence.open(pair, origin, self._until(audience))
         self.pump(audience)
 
     def _look(
@@ -267,7 +280,7 @@ class Audiences:
         notifier.dialog.aim(request)
         notifier.subscribed(expires_s, self.now())
         self._desk.welcome(transaction, request, notifier.contact, expires_s)
-        if expires_s and not self._desk.hub.presence.open(audience.pair, origin, audience.until()):
+        if expires_s and not self._desk.hub.presence.open(audience.pair, origin, self._until(audience)):
             notifier.end("deactivated")
         self.pump(audience)
 
@@ -293,21 +306,34 @@ class Audiences:
                 self._by_tag.pop(notifier.dialog.local_tag, None)
         if self._by_pair.get(audience.pair) is audience:
             if changed or len(audience.notifiers) != before:
-                self._note(audience)
+                self.note(audience.pair)
             if not audience.notifiers:
                 del self._by_pair[audience.pair]
         if audience.notifiers and self._agenda is not None:
             self._agenda.set(audience)
 
-    def _note(self, audience: Audience) -> None:
+    def _until(self, audience: Audience) -> float | None:
+        return None if self._desk.publications.needs(audience.pair) else audience.until()
+
+    def note(self, pair: Pair) -> None:
         """Tell the hub how long the watcher listens, and what to write down."""
-        presence, until = self._desk.hub.presence, audience.until()
-        if until is None:
-            presence.close(audience.pair, None)
+        audience, publications = self._by_pair.get(pair), self._desk.publications
+        notifiers = () if audience is None else audience.notifiers
+        presence, until = self._desk.hub.presence, None if audience is None else audience.until()
+        if publications.needs(pair):
+            presence.open(pair, None)  # somebody listens as long as it is published
+        elif until is None:
+            presence.close(pair, None)
         else:
-            presence.open(audience.pair, None, until)
-        kept = [one for notifier in audience.notifiers if (one := notifier.kept()) is not None]
-        presence.keep(audience.pair, "watcher", _encoder.encode(kept) if kept else None)
+            presence.open(pair, None, until)
+        kept = _Kept(
+            [one for notifier in notifiers if (one := notifier.kept()) is not None], publications.kept(pair)
+        )
+        empty = not kept.notifiers and kept.publication is None
+        # An entity tag that is lost cannot be taken back.
+        presence.keep(
+            pair, "watcher", None if empty else _encoder.encode(kept), at_once=publications.needs(pair)
+        )
 
     def _ring(self, audience: Audience, now: float) -> None:
         for notifier in audience.notifiers:
@@ -327,6 +353,7 @@ class Audiences:
         if document is None:
             return b"", ()
         presence = to_pidf(document, pair.presentity, gone=notifier.shown)
+        presence = with_face(presence, self._desk.hub.faces.seen(pair))
         shown = tuple(state.instance for state in document.states)
         if shown != notifier.shown:
             notifier.shown = shown
@@ -371,6 +398,14 @@ class Audiences:
     def _refuse(self, transaction: ServerTransaction, error: DeliveryError) -> None:
         status, text, headers = refusal(error)
         self._desk.answer(transaction, status, headers, text)
+
+
+def _read(data: bytes) -> _Kept:
+    """Raises msgspec.DecodeError."""
+    try:
+        return _decoder.decode(data)
+    except msgspec.ValidationError:
+        return _Kept(_old_decoder.decode(data))  # as it was before anything was published
 
 
 def _seen(notifier: Notifier, document: Document | None) -> bool:

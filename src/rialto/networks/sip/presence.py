@@ -2,6 +2,7 @@
 
     hub.watch(view, verb) ─► `watching`: a Subscriber for each pair whose presentity is here
     hub.tell(view)        ─► `audience`: a Notifier for each dialog of a watcher who is here
+                             `publishing`: a Publisher for each person, where the peer wants that
     hub.attend            ─► `watcherlists`: a Notifier for each who asks by whom they are watched
     SUBSCRIBE, NOTIFY     ─► by dialog (Call-ID and our tag) to its machine; a SUBSCRIBE without one makes it
 
@@ -26,7 +27,9 @@ from rialto.networks.sip.addresses import uri_of
 from rialto.networks.sip.audience import Audiences
 from rialto.networks.sip.conditions import phrase
 from rialto.networks.sip.course import Course, Traveller
+from rialto.networks.sip.faces import introduce, learn
 from rialto.networks.sip.identity import Sender
+from rialto.networks.sip.publishing import Publications
 from rialto.networks.sip.settings import PeerSettings
 from rialto.networks.sip.trunk import Trunk
 from rialto.networks.sip.ua import ALLOW_EVENTS
@@ -72,6 +75,7 @@ class SipPresence:
         self._contact_hosts: dict[str, tuple[str, str]] = {}
         self.watchings = Watchings(self)
         self.audiences = Audiences(self)
+        self.publications = Publications(self)
         self.watcher_lists = WatcherLists(self)
 
     def start(
@@ -91,12 +95,14 @@ class SipPresence:
         self._loop = asyncio.get_running_loop()
         self.watchings.start()
         self.audiences.start()
+        self.publications.start()
         self.watcher_lists.start()
 
     def stop(self) -> None:
         """No timer rings any more; dialogs stay, for the next run."""
         self.watchings.stop()
         self.audiences.stop()
+        self.publications.stop()
         self.watcher_lists.stop()
 
     # -- for the hub -----------------------------------------------------------------------------------
@@ -104,7 +110,7 @@ class SipPresence:
     def resume(self, view: PairView, side: Side) -> None:
         """See `PresenceNetwork`."""
         if side == "watcher":
-            self.audiences.resume(view)
+            self.publications.resume(view, self.audiences.resume(view))
         else:
             self.watchings.resume(view)
 
@@ -116,6 +122,7 @@ class SipPresence:
     def tell(self, view: PairView) -> None:
         """See `PresenceNetwork`."""
         self.audiences.tell(view)
+        self.publications.tell(view)
         self._later()
 
     # -- from the wire ---------------------------------------------------------------------------------
@@ -123,6 +130,7 @@ class SipPresence:
     def receive(self, transaction: ServerTransaction, request: Request, sender: Sender) -> None:
         """A SUBSCRIBE or NOTIFY from a proven sender. Raises BadMessage."""
         flow: Any = transaction.flow
+        learn(self.hub.faces, request, sender.address)
         origin = Origin(sender.trunk.peer, sender.address.domain, sender.proof, flow.secured)
         if request.method == "NOTIFY":
             status, headers = self.watchings.receive_notify(request, origin)
@@ -226,9 +234,19 @@ class SipPresence:
                 return "udp"
         return next((one for one in allowed if one in bound), bound[0] if bound else "udp")
 
+    def send_alone(
+        self, request: Request, trunk: Trunk, domain: str, traveller: Traveller, renumber: Callable[[], int]
+    ) -> None:
+        """Let a request go that is in no dialog."""
+        course = Course(
+            self._dispatch, traveller, trunk, request, self._dispatch.route(trunk, domain), renumber
+        )
+        self._dispatch.begin(course, domain)
+
     def send(self, request: Request, dialog: Dialog, trunk: Trunk, domain: str, traveller: Traveller) -> None:
         """Let a request go. In a dialog it goes where the dialog says (RFC 3261 section 12.2.1.1), unless all
         for this peer goes to its proxy."""
+        introduce(self.hub.faces, request, dialog)
         uri: Uri | None = None
         if dialog.remote_tag and trunk.proxy is None:
             uri = _allowed(dialog, trunk)

@@ -162,6 +162,13 @@ class PeerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
             "(489)."
         ),
     ] = True
+    publish: Annotated[
+        bool,
+        Meta(
+            description="PUBLISH people's presence at the peer's presence server (RFC 3903): everybody's who has "
+            "let one of the peer's users watch. Who sees it there is what that server decides."
+        ),
+    ] = False
     min_expires_s: Annotated[
         int,
         Meta(
