@@ -77,11 +77,18 @@ class XmppServer(asyncio.Protocol):
         if name == "handshake":
             self.say("<handshake/>")
             self.ready.set()
-        elif name == "iq" and node.get("type") == "result":
+        elif name == "iq" and node.get("type") == "result" and node.get("id") == "turn":
             self._answered.set()
         elif name == "iq" and node.find(PING) is not None:
             self.say(
                 f"<iq type='result' from='{node.get('to')}' to='{node.get('from')}' id='{node.get('id')}'/>"
+            )
+        elif name == "iq" and node.get("type") == "get":
+            # A gateway may be curious (about names, abilities); here it learns nothing.
+            self.say(
+                f"<iq type='error' from='{node.get('to')}' to='{node.get('from')}' id='{node.get('id')}'>"
+                "<error type='cancel'>"
+                "<item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>"
             )
         else:
             self.stanzas.put_nowait(Stanza(node))

@@ -1,7 +1,8 @@
 """Presence documents: PIDF (RFC 3863) with what people really put into it.
 
 Beside PIDF itself: the person of the data model (RFC 4479) with activities and idleness (RFC 4480), the
-`show` of XMPP inside a tuple's status (RFC 8048 section 6.2), and the provisional status of RFC 3922.
+`show` of XMPP inside a tuple's status (RFC 8048 section 6.2), the provisional status of RFC 3922, and what
+the person is called (RFC 4482).
 
 Writing is strict: declaration, order of children, one tuple at least, ids that are xs:ID. Reading is lenient:
 ids and contacts that are missing, priorities out of range (ignored: section 4.1.5), either way of writing
@@ -23,12 +24,14 @@ MEDIA_TYPE: Final = "application/pidf+xml"
 PIDF: Final = "urn:ietf:params:xml:ns:pidf"
 DATA_MODEL: Final = "urn:ietf:params:xml:ns:pidf:data-model"
 RPID: Final = "urn:ietf:params:xml:ns:pidf:rpid"
+CIPID: Final = "urn:ietf:params:xml:ns:pidf:cipid"
 JABBER: Final = "jabber:client"
 CPIM_IM: Final = "urn:ietf:params:xml:ns:pidf:im"
 
 MAX_TUPLES: Final = 64
 MAX_NOTES: Final = 16
 MAX_NOTE_CHARACTERS: Final = 2_000
+MAX_CARD_CHARACTERS: Final = 1_000
 MAX_ACTIVITIES: Final = 16
 
 _ID_PREFIX: Final = "ID-"
@@ -78,6 +81,14 @@ class Person(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     timestamp: float | None = None
 
 
+class Card(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """What a person is called and looks like (RFC 4482 section 3); as it was written, and from anybody."""
+
+    display_name: str = ""
+    homepage: str = ""
+    icon: str = ""
+
+
 class Presence(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """A whole document; `entity` is the URI of the person."""
 
@@ -85,6 +96,7 @@ class Presence(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     tuples: tuple[Tuple, ...] = ()
     notes: tuple[Note, ...] = ()
     person: Person | None = None
+    card: Card | None = None
 
 
 # -- names ---------------------------------------------------------------------------------------------------
@@ -139,7 +151,21 @@ def parse(data: bytes, charset: str = "", language: str = "") -> Presence:
         tuples=tuple(_tuple(node, language) for node in tuples),
         notes=_notes(root, PIDF, language),
         person=_person(root, language),
+        card=_card(root),
     )
+
+
+def _card(root: Node) -> Card | None:
+    """That of the person; of a device where there is none (section 3 allows either)."""
+    nodes = [*root.find_all(f"{DATA_MODEL}}}person"), *root.find_all(f"{PIDF}}}tuple")]
+
+    def said(name: str) -> str:
+        found = [one for node in nodes for one in node.find_all(f"{CIPID}}}{name}") if one.text.strip()]
+        found.sort(key=lambda one: XML_LANG in one.attributes)  # the one for everybody first
+        return found[0].text.strip()[:MAX_CARD_CHARACTERS] if found else ""
+
+    card = Card(display_name=said("display-name"), homepage=said("homepage"), icon=said("icon"))
+    return card if card != Card() else None
 
 
 def _tuple(node: Node, language: str) -> Tuple:
@@ -252,6 +278,9 @@ def write(presence: Presence) -> bytes:
     person = presence.person
     rich = person is not None or any(t.activities or t.idle_since is not None for t in presence.tuples)
     names = f' xmlns:dm="{DATA_MODEL}" xmlns:rpid="{RPID}"' if rich else ""
+    card = presence.card
+    if card is not None:
+        names = (names or f' xmlns:dm="{DATA_MODEL}"') + f' xmlns:c="{CIPID}"'
     parts = [
         f'<?xml version="1.0" encoding="UTF-8"?>\n<presence xmlns="{PIDF}"{names}'
         f' entity="{escape(presence.entity)}">'
@@ -259,12 +288,15 @@ def write(presence: Presence) -> bytes:
     for number, one in enumerate(presence.tuples):
         parts.append(_write_tuple(one, number))
     parts += _write_notes(presence.notes, "note")
-    if person is not None:
+    if person is not None or card is not None:
         parts.append('<dm:person id="person">')
+        parts += _write_card(card)
+    if person is not None:
         parts += _write_rich(person.activities, person.idle_since)
         parts += _write_notes(person.notes, "dm:note")
         if person.timestamp is not None:
             parts.append(f"<dm:timestamp>{write_time(person.timestamp)}</dm:timestamp>")
+    if person is not None or card is not None:
         parts.append("</dm:person>")
     parts.append("</presence>")
     return "".join(parts).encode()
@@ -286,6 +318,13 @@ def _write_tuple(one: Tuple, number: int) -> str:
         parts.append(f"<timestamp>{write_time(one.timestamp)}</timestamp>")
     parts.append("</tuple>")
     return "".join(parts)
+
+
+def _write_card(card: Card | None) -> list[str]:
+    if card is None:
+        return []
+    fields = (("display-name", card.display_name), ("homepage", card.homepage), ("icon", card.icon))
+    return [f"<c:{name}>{escape(text)}</c:{name}>" for name, text in fields if text]
 
 
 def _write_rich(activities: Iterable[str], idle_since: float | None) -> list[str]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import time
 from collections.abc import Callable
 from typing import Any
 
+from rialto.core.faces import Faces
 from rialto.core.network import Context, Delivery, Inbound, Origin, Outcome, Peer
 from rialto.model.address import Address
 from rialto.model.errors import DeliveryError
@@ -60,6 +62,7 @@ class FakeHub:
         self.refuse: DeliveryError | None = None
         self.at_once: Outcome | None = Outcome.DELIVERED
         self.memory: dict[str, str] = {}
+        self.faces = Faces(time.time)
         self.counted: list[tuple[str, ...]] = []
         self.reached: list[str] = []
         self.ids = (f"0190{number:019x}" for number in itertools.count(1))

@@ -24,6 +24,7 @@ from rialto.model.errors import AddressError, Reason, Refused
 from rialto.model.message import Content, Message, Report
 from rialto.networks.sip import notices
 from rialto.networks.sip.addresses import address_of, address_of_header, uri_of
+from rialto.networks.sip.faces import display, name_of
 from rialto.networks.sip.threads import call_id_from, thread_from
 from rialto.networks.sip.wire import MAGIC_COOKIE, BadMessage, Request, parse_uri
 from rialto.networks.sip.wire.headers import parse_media_type
@@ -85,6 +86,7 @@ def draft(content: Content, *, server_name: str, spell: Callable[[Address], str]
     call_id = (call_id_from(content.thread) if content.thread else None) or f"{tag}@{server_name}"
     headers: list[tuple[str, str]] = []
     text: str
+    name = ""
     if isinstance(content, Report):
         text = notices.sentence(content)
         written_at = content.received_at
@@ -92,6 +94,7 @@ def draft(content: Content, *, server_name: str, spell: Callable[[Address], str]
         language = "en"
     else:
         text = content.text
+        name = display(content.nick)
         written_at = content.received_at if content.sent_at is None else content.sent_at
         language = content.language
         if content.subject:
@@ -114,7 +117,7 @@ def draft(content: Content, *, server_name: str, spell: Callable[[Address], str]
     return Draft(
         content.id,
         uri,
-        f"<{from_uri}>;tag={tag}",  # MSG-16: no Contact; ADR-21: `gr` inside the brackets
+        f"{name}<{from_uri}>;tag={tag}",  # MSG-16: no Contact; ADR-21: `gr` inside the brackets
         f"<{uri}>",
         call_id,
         max(1, int(content.received_at) - _EPOCH),
@@ -208,6 +211,7 @@ def to_message(request: Request, sender: Address, message_id: str, now: float) -
         expires_at=expires_at,
         hops=_hops(request) if HOP in request.firsts else (),
         automatic=is_automatic(request),
+        nick=name_of(request, sender),
     )
 
 

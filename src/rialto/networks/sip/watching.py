@@ -14,6 +14,7 @@ from rialto.model.errors import Refused as RefusedError
 from rialto.model.presence import Document, Grant, Pair
 from rialto.networks.sip.conditions import meaning
 from rialto.networks.sip.documents import from_pidf
+from rialto.networks.sip.faces import face_in
 from rialto.networks.sip.trunk import Trunk
 from rialto.networks.sip.wire import Request, Response
 from rialto.networks.sip.wire.dialogs import Dialog, shared
@@ -271,6 +272,7 @@ class Watchings:
                     machine.unsubscribe(self.now())
             case News():
                 if self._parsed is not None:
+                    self._desk.hub.faces.learn(pair, face_in(self._parsed), "document")
                     presence.show(pair, from_pidf(self._parsed, pair.presentity, self.now()), origin)
             case Silent(since=since):
                 presence.silent(pair, None, since)
