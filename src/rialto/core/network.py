@@ -48,6 +48,8 @@ class Features(msgspec.Struct, frozen=True):
     """How many messages to one person may be unanswered at a time (RFC 3428 section 8: one)."""
     in_flight: int = 256
     """How many to the whole destination."""
+    encrypted: bool = False
+    """Whether nothing ever goes to this peer unencrypted; all that may be given whoever demands that."""
     subject: bool = True
     thread: bool = True
     language: bool = True

@@ -72,6 +72,18 @@ def _goes_elsewhere(facts: Facts) -> DeliveryError | None:
     )
 
 
+def _stays_encrypted(facts: Facts) -> DeliveryError | None:
+    """Every way that it could take must be encrypted: which one it will be, an outage decides."""
+    if not facts.origin.secure_only or all(peer.features.encrypted for peer in facts.candidates):
+        return None
+    return not_encrypted(facts.message.recipient.domain)
+
+
+def not_encrypted(domain: str) -> Refused:
+    """For whoever demands security on every hop (RFC 3261 section 26.2.2)."""
+    return Refused(Reason.UNSECURED, f"{domain} may be reached without encryption, which you do not allow")
+
+
 def _peer_within_rate(facts: Facts) -> DeliveryError | None:
     if not facts.peer_wait_s:
         return None
@@ -96,6 +108,7 @@ RULES: tuple[tuple[str, Rule], ...] = (
     ("loop", _no_loop),
     ("route", _has_a_route),
     ("elsewhere", _goes_elsewhere),
+    ("encryption", _stays_encrypted),
     ("peer-rate", _peer_within_rate),
     ("sender-rate", _sender_within_rate),
 )

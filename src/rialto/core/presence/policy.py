@@ -11,6 +11,7 @@ from collections.abc import Callable
 import msgspec
 
 from rialto.core.network import Peer
+from rialto.core.policy import not_encrypted
 from rialto.model.errors import Busy, DeliveryError, Reason, Refused
 from rialto.model.presence import Pair
 
@@ -27,6 +28,8 @@ class Facts(msgspec.Struct, frozen=True):
     """Whether that peer's network and the watcher's know presence at all."""
     same_destination: bool
     """Whether the request would go straight back to where it came from."""
+    unencrypted: bool
+    """Whether the watcher demands security on every hop, and this one may not have it."""
     wait_s: float
     """0 when the watcher's domain is within its rate; else how long until it is."""
     watched: int
@@ -65,6 +68,10 @@ def _carries_presence(facts: Facts) -> DeliveryError | None:
     return Refused(Reason.NOT_SUPPORTED, f"presence is not carried to {facts.pair.presentity.domain}")
 
 
+def _stays_encrypted(facts: Facts) -> DeliveryError | None:
+    return not_encrypted(facts.pair.presentity.domain) if facts.unencrypted else None
+
+
 def _within_rate(facts: Facts) -> DeliveryError | None:
     if not facts.wait_s:
         return None
@@ -91,6 +98,7 @@ RULES: tuple[tuple[str, Rule], ...] = (
     ("somebody", _is_somebody),
     ("elsewhere", _goes_elsewhere),
     ("presence", _carries_presence),
+    ("encryption", _stays_encrypted),
     ("rate", _within_rate),
     ("watched", _watches_not_too_many),
     ("room", _there_is_room),

@@ -360,6 +360,9 @@ class Presence:
                 presentity_peer=presentity_peer,
                 carries=voice.carries(presentity_peer) and voice.carries(watcher_peer),
                 same_destination=back,
+                unencrypted=origin is not None
+                and origin.secure_only
+                and not all(peer.features.encrypted for peer in presentities),
                 wait_s=self._buckets.take(domain, settings.asks_per_s, self._course.clock()),
                 watched=self._course.book.watched_with(pair),
                 max_watched=settings.max_watched,

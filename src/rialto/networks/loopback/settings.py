@@ -26,4 +26,4 @@ class PeerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def features(peer: PeerSettings) -> Features:
     """What the peer can carry."""
-    return Features(in_flight_per_recipient=peer.in_flight_per_recipient)
+    return Features(in_flight_per_recipient=peer.in_flight_per_recipient, encrypted=True)

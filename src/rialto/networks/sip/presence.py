@@ -131,7 +131,8 @@ class SipPresence:
         """A SUBSCRIBE or NOTIFY from a proven sender. Raises BadMessage."""
         flow: Any = transaction.flow
         learn(self.hub.faces, request, sender.address)
-        origin = Origin(sender.trunk.peer, sender.address.domain, sender.proof, flow.secured)
+        secure_only = "sips" in (request.request_uri.scheme, request.to.uri.scheme)
+        origin = Origin(sender.trunk.peer, sender.address.domain, sender.proof, flow.secured, secure_only)
         if request.method == "NOTIFY":
             status, headers = self.watchings.receive_notify(request, origin)
             self.answer(transaction, status, headers)

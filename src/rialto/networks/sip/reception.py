@@ -168,7 +168,7 @@ class Reception:
             self.answer(transaction, 200)
             return
         self._remember(sender, request, flow)
-        secure_only = request.uri[:5].lower() == "sips:"
+        secure_only = request.uri[:5].lower() == "sips:" or request.to.uri.scheme == "sips"
         origin = Origin(trunk.peer, sender.address.domain, sender.proof, flow.secured, secure_only)
         answer = Answer(self, transaction, trunk.settings)
         transaction.owner = answer

@@ -301,4 +301,5 @@ def features(peer: PeerSettings) -> Features:
         long_messages=peer.long_messages,
         in_flight_per_recipient=1,  # RFC 3428 section 8
         in_flight=peer.in_flight,
+        encrypted=peer.transports == ("tls",),
     )

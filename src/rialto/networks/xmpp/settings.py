@@ -206,5 +206,6 @@ def features(peer: PeerSettings) -> Features:
         max_bytes=peer.max_message_bytes or None,
         long_messages=peer.long_messages,
         in_flight_per_recipient=peer.in_flight,
+        encrypted=peer.link == "s2s" and peer.tls == "required",
         in_flight=peer.in_flight,
     )
