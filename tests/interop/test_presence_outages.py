@@ -1,6 +1,6 @@
 """kill -9 of the gateway, restarts of Prosody and of Kamailio: no user sees a change or has to do anything.
 
-Some hundred people watch somebody on the other side, both ways, and all that any of them is sent is kept.
+Five hundred people watch somebody on the other side, both ways, and all that any of them is sent is kept.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,8 @@ from interop.peers.xmpp_client import eventually
 from interop.peers.xmpp_roster import RosterClient
 
 ALICE = "alice@xa.example"
-PAIRS = 250
+PAIRS = 500
+"""Each way: a thousand authorizations."""
 PEOPLE = [f"user{number:03}" for number in range(PAIRS)]
 CUE = "good-bye"
 
@@ -52,7 +53,7 @@ async def all_watch_all(alice: RosterClient, sipp_presence, people: Sequence[str
     for person in people:
         alice.ask(f"{person}@sip.example")
     await eventually(lambda: sees_all(alice, people), "she sees all of them", 30)
-    watcher: SippWatcher = sipp_presence.watcher(people, ALICE, 6090, cue=CUE)
+    watcher: SippWatcher = sipp_presence.watcher(people, ALICE, 6090, cue=CUE, a_second=100)
     approved: set[str] = set()
 
     def approve() -> bool:

@@ -72,6 +72,31 @@ def read_trace(path: Path) -> list[tuple[str, SipText]]:
     return found
 
 
+class Trace:
+    """A trace that grows: every message is read once, and stays the same object."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._messages: list[tuple[str, SipText]] = []
+        self._done = 0
+
+    def read(self) -> list[tuple[str, SipText]]:
+        """("sent" or "received", message), all so far; one that is half written is left for the next time."""
+        if self._path.exists():
+            with self._path.open("rb") as file:
+                file.seek(self._done)
+                raw = file.read()
+            end = 0
+            for at in TRACED.finditer(raw):
+                after = at.end() + int(at[2] or at[3])
+                if after > len(raw):
+                    break
+                self._messages.append((at[1].decode(), read_sip(raw[at.end() : after])))
+                end = after
+            self._done += end
+        return self._messages
+
+
 class Sipp:
     """Makes SIPp processes that share a folder; every one gets its own files and port."""
 

@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 from .kamailio import Transport
 from .program import Program
 from .sip_text import SipText
-from .sipp import Sipp, auth_of, finished, is_bound, read_trace, scenario
+from .sipp import Sipp, Trace, auth_of, finished, is_bound, read_trace, scenario
 from .xmpp_client import eventually
 
 PIDF = "{urn:ietf:params:xml:ns:pidf}"
@@ -128,6 +128,7 @@ class SippPresence:
         port: int,
         transport: Transport = "udp",
         *,
+        a_second: int = 50,
         expires_s: int = 600,
         cue: str = "my cue",
         event: str = "presence",
@@ -141,7 +142,7 @@ class SippPresence:
         steps = [step.replace("Accept: application/pidf+xml", f"Accept: {accept}") for step in steps]
         text = scenario("watch", *steps)
         program, trace = self._sipp.program(f"watch-{users[0]}", text, transport, port, lines)
-        program.command += ["-l", str(len(users)), "-r", "50", "-rp", "1000"]
+        program.command += ["-l", str(len(users)), "-r", str(a_second), "-rp", "1000"]
         # A NOTIFY and the 200 may come at once: SIPp lets the second go while it is busy with the first.
         program.command += ["-default_behaviors", "all,-abortunexp"]
         program.start()
@@ -181,12 +182,13 @@ class SippWatcher:
 
     def __init__(self, program: Program, trace: Path) -> None:
         self.program = program
-        self._trace = trace
+        self._trace = Trace(trace)
+        self._notified: dict[int, Notified] = {}
 
     def requests(self, method: str, direction: str = "received") -> list[SipText]:
         """In the order of arrival, a retransmission only once."""
         seen: dict[tuple[str, str], SipText] = {}
-        for way, message in read_trace(self._trace):
+        for way, message in self._trace.read():
             if way == direction and message.method == method and not message.status:
                 seen.setdefault((message["call-id"], message["cseq"]), message)
         return list(seen.values())
@@ -195,7 +197,7 @@ class SippWatcher:
         """The final responses to what it sent, but for challenges."""
         return [
             message.status
-            for way, message in read_trace(self._trace)
+            for way, message in self._trace.read()
             if way == "received" and message.method == method and message.status >= 200
             if message.status not in (401, 407)
         ]
@@ -203,7 +205,10 @@ class SippWatcher:
     def notifies(self, user: str | None = None) -> list[Notified]:
         """What it was told, the order being that of CSeq; of one user of several."""
         found = [one for one in self.requests("NOTIFY") if user is None or f":{user}@" in one["to"]]
-        return [read_notify(one) for one in found]
+        for one in found:
+            if id(one) not in self._notified:
+                self._notified[id(one)] = read_notify(one)
+        return [self._notified[id(one)] for one in found]
 
     async def told(self, what: str, condition, timeout_s: float = 15.0) -> Notified:  # type: ignore[no-untyped-def]
         """Wait for a NOTIFY for which `condition(notified)` holds, and give it."""

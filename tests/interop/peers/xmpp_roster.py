@@ -44,6 +44,7 @@ class RosterClient(XmppClient):
         self.roster.auto_authorize = None
         self.roster.auto_subscribe = False
         self.seen: list[Seen] = []
+        self._seen_of: dict[str, list[Seen]] = {}
         self.register_handler(
             Callback("all presence", MatchXPath(f"{{{self.default_ns}}}presence"), self._keep_presence)
         )
@@ -62,7 +63,7 @@ class RosterClient(XmppClient):
 
     def seen_of(self, contact: str) -> list[Seen]:
         """All stanzas from a bare address."""
-        return [one for one in self.seen if one.bare == contact]
+        return self._seen_of.get(contact, [])
 
     def screen(self, contact: str) -> dict[str, Seen]:
         """What the contact list shows now: the instances of a contact that are online."""
@@ -101,13 +102,13 @@ class RosterClient(XmppClient):
 
     def _keep_presence(self, stanza: Stanza) -> None:
         kind = stanza.xml.get("type") or ONLINE
-        self.seen.append(
-            Seen(
-                sender=str(stanza["from"]),
-                type=kind,
-                show=stanza.xml.findtext(f"{{{self.default_ns}}}show", ""),
-                status=stanza.xml.findtext(f"{{{self.default_ns}}}status", ""),
-                priority=int(stanza.xml.findtext(f"{{{self.default_ns}}}priority", "0")),
-                stanza=stanza,
-            )
+        one = Seen(
+            sender=str(stanza["from"]),
+            type=kind,
+            show=stanza.xml.findtext(f"{{{self.default_ns}}}show", ""),
+            status=stanza.xml.findtext(f"{{{self.default_ns}}}status", ""),
+            priority=int(stanza.xml.findtext(f"{{{self.default_ns}}}priority", "0")),
+            stanza=stanza,
         )
+        self.seen.append(one)
+        self._seen_of.setdefault(one.bare, []).append(one)
