@@ -120,3 +120,23 @@ async def test_she_takes_it_back(bridge, alice, address, sipp_presence):
     await watcher.ended()
     last = watcher.notifies()[-1]
     assert (last.state, list(last.open)) == ("terminated;reason=rejected", [])
+
+
+async def test_a_telephone_that_prefers_changes_is_sent_changes(
+    bridge, alice, address, log_in_roster, sipp_presence
+):
+    # RFC 5263 section 4.4: the whole first, then what changes
+    accept = "application/pidf-diff+xml, application/pidf+xml;q=0.5"
+    watcher = sipp_presence.watcher(["carol"], address, 6090, cue=CUE, accept=accept)
+    phone = await log_in_roster(f"{address}/phone")
+    phone.show("dnd", "in the train, and the train is in a long and dark tunnel")
+    alice.show("away", "lunch, with all of the family and most of the neighbours")
+    await approved(alice, watcher)
+    whole = await watcher.told("of both", lambda one: len(one.open) == 2)
+    assert "<p:pidf-full " in whole.body
+    alice.show("", CUE)
+    await watcher.ended()
+    changed = next(one for one in watcher.notifies() if CUE in one.body)
+    assert "<p:pidf-diff " in changed.body
+    assert len(changed.open) == 1
+    assert changed.request["content-type"] == "application/pidf-diff+xml"

@@ -34,6 +34,9 @@ MAX_NOTE_CHARACTERS: Final = 2_000
 MAX_CARD_CHARACTERS: Final = 1_000
 MAX_ACTIVITIES: Final = 16
 
+DECLARATION: Final = '<?xml version="1.0" encoding="UTF-8"?>\n'
+ALL_NAMES: Final = f' xmlns="{PIDF}" xmlns:dm="{DATA_MODEL}" xmlns:rpid="{RPID}" xmlns:c="{CIPID}"'
+
 _ID_PREFIX: Final = "ID-"
 _PLAIN: Final = re.compile(r"[A-Za-z0-9.\-]")
 _ESCAPED: Final = re.compile(r"(?:[A-Za-z0-9.\-]|_[0-9a-f]{2})*")
@@ -142,6 +145,11 @@ def parse(data: bytes, charset: str = "", language: str = "") -> Presence:
         raise PidfError(str(error)) from None
     if root.name != f"{PIDF}}}presence":
         raise PidfError("no presence document")
+    return from_tree(root, language)
+
+
+def from_tree(root: Node, language: str = "") -> Presence:
+    """The same for a document that has been read as XML, whatever its root is called. Raises PidfError."""
     language = _language(root, language if _LANGUAGE.fullmatch(language) else "")
     tuples = root.find_all(f"{PIDF}}}tuple")
     if len(tuples) > MAX_TUPLES:
@@ -278,31 +286,36 @@ def write(presence: Presence) -> bytes:
     person = presence.person
     rich = person is not None or any(t.activities or t.idle_since is not None for t in presence.tuples)
     names = f' xmlns:dm="{DATA_MODEL}" xmlns:rpid="{RPID}"' if rich else ""
-    card = presence.card
-    if card is not None:
+    if presence.card is not None:
         names = (names or f' xmlns:dm="{DATA_MODEL}"') + f' xmlns:c="{CIPID}"'
-    parts = [
-        f'<?xml version="1.0" encoding="UTF-8"?>\n<presence xmlns="{PIDF}"{names}'
-        f' entity="{escape(presence.entity)}">'
-    ]
-    for number, one in enumerate(presence.tuples):
-        parts.append(_write_tuple(one, number))
+    head = f'<presence xmlns="{PIDF}"{names} entity="{escape(presence.entity)}">'
+    return f"{DECLARATION}{head}{inside(presence)}</presence>".encode()
+
+
+def inside(presence: Presence) -> str:
+    """What is inside the root; the prefixes are those of `ALL_NAMES`."""
+    parts = [write_tuple(one, number) for number, one in enumerate(presence.tuples)]
     parts += _write_notes(presence.notes, "note")
-    if person is not None or card is not None:
-        parts.append('<dm:person id="person">')
-        parts += _write_card(card)
+    return "".join(parts) + write_person(presence)
+
+
+def write_person(presence: Presence) -> str:
+    """The person with its card; nothing where there is neither."""
+    person, card = presence.person, presence.card
+    if person is None and card is None:
+        return ""
+    parts = ['<dm:person id="person">', *_write_card(card)]
     if person is not None:
         parts += _write_rich(person.activities, person.idle_since)
         parts += _write_notes(person.notes, "dm:note")
         if person.timestamp is not None:
             parts.append(f"<dm:timestamp>{write_time(person.timestamp)}</dm:timestamp>")
-    if person is not None or card is not None:
-        parts.append("</dm:person>")
-    parts.append("</presence>")
-    return "".join(parts).encode()
+    parts.append("</dm:person>")
+    return "".join(parts)
 
 
-def _write_tuple(one: Tuple, number: int) -> str:
+def write_tuple(one: Tuple, number: int = 0) -> str:
+    """One tuple; `number` makes an id where it has none."""
     parts = [f'<tuple id="{escape(one.id or f"{_ID_PREFIX}{number}")}"><status>']
     if one.basic is not None:
         parts.append(f"<basic>{'open' if one.basic else 'closed'}</basic>")

@@ -51,10 +51,21 @@ class Node:
         return [child for child in self.children if child.name == name]
 
 
-def read_document(data: bytes, charset: str = "", *, max_bytes: int = MAX_BYTES) -> Node:
+Scope = dict[str, str]
+"""Prefix -> namespace, as declared around an element; the default namespace is under ""."""
+
+
+def read_document(
+    data: bytes,
+    charset: str = "",
+    *,
+    max_bytes: int = MAX_BYTES,
+    scopes: dict[Node, Scope] | None = None,
+) -> Node:
     """The root of a document; `charset` is what its carrier said, which wins over the document's own word.
 
-    Raises XmlError, with a text that repeats nothing of the document.
+    `scopes` is filled with the scope of each element. Raises XmlError, with a text that repeats nothing of the
+    document.
     """
     if len(data) > max_bytes:
         raise XmlError(f"more than {max_bytes} bytes")
@@ -66,6 +77,7 @@ def read_document(data: bytes, charset: str = "", *, max_bytes: int = MAX_BYTES)
     parser.buffer_text = True
     root: list[Node] = []
     open_: list[Node] = []
+    declared: Scope = {}
     count = 0
 
     def started(tag: str, attributes: dict[str, str]) -> None:
@@ -76,6 +88,13 @@ def read_document(data: bytes, charset: str = "", *, max_bytes: int = MAX_BYTES)
         node = Node(tag, attributes)
         (open_[-1].children if open_ else root).append(node)
         open_.append(node)
+        if scopes is not None:
+            around = scopes[open_[-2]] if len(open_) > 1 else {}
+            scopes[node] = {**around, **declared} if declared else around
+            declared.clear()
+
+    def named(prefix: str | None, uri: str | None) -> None:
+        declared[prefix or ""] = uri or ""
 
     def ended(tag: str) -> None:
         open_.pop()
@@ -88,6 +107,8 @@ def read_document(data: bytes, charset: str = "", *, max_bytes: int = MAX_BYTES)
 
     parser.StartElementHandler = started
     parser.EndElementHandler = ended
+    if scopes is not None:
+        parser.StartNamespaceDeclHandler = named
     parser.CharacterDataHandler = said
     parser.StartDoctypeDeclHandler = refused
     parser.EntityDeclHandler = refused

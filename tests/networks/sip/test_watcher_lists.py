@@ -131,7 +131,7 @@ async def test_what_was_lost_comes_with_the_whole_list() -> None:
         changes(stage, watcher(Grant.PENDING))
         lost = parse((await phone.is_told(status=500)).body)
         [found] = lists._by_owner.values()
-        while found.notifiers[0].next_timer() != stage.now + 30:
+        while found.notifiers[0].next_timer() != stage.now + 30:  # noqa: ASYNC110
             await asyncio.sleep(0)
         changes(stage, watcher(Grant.GRANTED))
         stage.now += 31

@@ -20,11 +20,13 @@ from rialto.networks.sip.inbound import refusal
 from rialto.networks.sip.settings import PeerSettings
 from rialto.networks.sip.wire import BadMessage, Request, Response
 from rialto.networks.sip.wire.dialogs import Dialog, shared
-from rialto.networks.sip.wire.eventing import Substate, accepts, event_of
+from rialto.networks.sip.wire.eventing import Substate, accepts, event_of, preference
 from rialto.networks.sip.wire.notifications import KeptNotifier, Notifier
 from rialto.networks.sip.wire.publications import KeptPublication
 from rialto.networks.sip.wire.transaction import ServerTransaction
 from rialto.wire.pidf import MEDIA_TYPE, write
+from rialto.wire.pidf_diff import MEDIA_TYPE as PARTIAL_TYPE
+from rialto.wire.pidf_diff import Writer
 
 if TYPE_CHECKING:
     from rialto.networks.sip.presence import SipPresence
@@ -278,6 +280,7 @@ class Audiences:
             self._desk.answer(transaction, 500, text="Out Of Order")
             return
         notifier.dialog.aim(request)
+        _choose_kind(notifier, request)
         notifier.subscribed(expires_s, self.now())
         self._desk.welcome(transaction, request, notifier.contact, expires_s)
         if expires_s and not self._desk.hub.presence.open(audience.pair, origin, self._until(audience)):
@@ -359,6 +362,9 @@ class Audiences:
             notifier.shown = shown
             notifier.changed = True
         notifier.sent = document
+        if notifier.partial is not None:
+            notifier.changed = True
+            return notifier.partial.write(presence), (("Content-Type", PARTIAL_TYPE),)
         return write(presence), (("Content-Type", MEDIA_TYPE),)
 
     def _admit(
@@ -374,9 +380,11 @@ class Audiences:
         dialog = self._desk.admit(request)
         transport = transaction.flow.transport  # type: ignore[attr-defined]
         contact = self._desk.contact(audience.pair.presentity, transport)
-        return self._notifier(
+        notifier = self._notifier(
             audience, sender.trunk.settings, dialog, event_of(request)[1], contact, look=look
         )
+        _choose_kind(notifier, request)
+        return notifier
 
     def _notifier(
         self,
@@ -398,6 +406,16 @@ class Audiences:
     def _refuse(self, transaction: ServerTransaction, error: DeliveryError) -> None:
         status, text, headers = refusal(error)
         self._desk.answer(transaction, status, headers, text)
+
+
+def _choose_kind(notifier: Notifier, request: Request) -> None:
+    """Whole or partial documents: what the last SUBSCRIBE prefers, and whole ones where it does not say
+    (RFC 5263 section 4.3)."""
+    liked = preference(request, PARTIAL_TYPE)
+    if not liked or liked < preference(request, MEDIA_TYPE):
+        notifier.partial = None
+    elif notifier.partial is None:
+        notifier.partial = Writer()
 
 
 def _read(data: bytes) -> _Kept:

@@ -10,10 +10,13 @@ from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
+from msgspec.structs import replace
 
 from rialto.core.network import Features
 from rialto.model.errors import AddressError, ConfigError
+from rialto.model.message import Disposition
 from rialto.net.hostport import split_host_port
+from rialto.networks.sip.abilities import COMPOSING, CPIM, FORM
 from rialto.networks.sip.wire import Uri, parse_uri
 
 DEFAULT_PORTS = {"udp": 5060, "tcp": 5060, "tls": 5061}
@@ -155,6 +158,44 @@ class PeerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
             "answer."
         ),
     ] = True
+    cpim: Annotated[
+        Literal["auto", "always", "never"],
+        Meta(
+            description="When a message goes in an envelope of its own (message/cpim, RFC 3862). `auto`: when "
+            "its writer asks for a receipt, and only to those who have not refused one (415); `always`: every "
+            "message, as RCS wants it; `never`: none, so that receipts can't be asked for."
+        ),
+    ] = "auto"
+    receipts: Annotated[
+        bool,
+        Meta(
+            description="Carry receipts and read marks to and from the peer, as IMDN (RFC 5438): asked for, "
+            "given, and failures told so to whoever asks for that."
+        ),
+    ] = True
+    composing: Annotated[
+        Literal["reply", "always", "never"],
+        Meta(
+            description="Tell the peer's users that somebody is writing to them (RFC 3994). `reply`: those who "
+            "have written themselves; `always`: all; `never`: nobody, and nothing of the kind is taken from "
+            "them. Who refuses such a notice (415) gets no other."
+        ),
+    ] = "reply"
+    html: Annotated[
+        Literal["never", "alternative", "only"],
+        Meta(
+            description="How text with form is written to the peer: `never`: as plain text; `alternative`: "
+            "both (multipart/alternative); `only`: as text/html. Who refuses it (415) gets plain text. HTML "
+            "and RTF from the peer are always read."
+        ),
+    ] = "never"
+    files: Annotated[
+        Literal["link", "rcs"],
+        Meta(
+            description="How files are offered to the peer: `link`: an address in the text; `rcs`: the file "
+            "transfer document of RCS."
+        ),
+    ] = "link"
     presence: Annotated[
         bool,
         Meta(
@@ -162,6 +203,13 @@ class PeerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
             "(489)."
         ),
     ] = True
+    partial_presence: Annotated[
+        bool,
+        Meta(
+            description="Ask the peer for partial presence documents (RFC 5263): the whole first, then what "
+            "changes. Watchers who prefer them get them in any case."
+        ),
+    ] = False
     publish: Annotated[
         bool,
         Meta(

@@ -21,6 +21,8 @@ from rialto.networks.sip.wire.dialogs import Dialog, shared
 from rialto.networks.sip.wire.subscriptions import Kept, State, Subscriber
 from rialto.networks.sip.wire.verdicts import Active, Ended, Event, News, Pending, Refused, Silent
 from rialto.wire.pidf import MEDIA_TYPE, PidfError, Presence, parse
+from rialto.wire.pidf_diff import MEDIA_TYPE as PARTIAL_TYPE
+from rialto.wire.pidf_diff import OutOfStep, Reader
 
 if TYPE_CHECKING:
     from rialto.networks.sip.presence import SipPresence
@@ -29,13 +31,16 @@ _log = structlog.get_logger(__name__)
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[Kept] = msgspec.msgpack.Decoder(Kept)
 
+ACCEPT_PARTIAL = f"{PARTIAL_TYPE}, {MEDIA_TYPE};q=0.5"
+"""RFC 5263 section 4.2: both, and which is the better."""
+
 _Answer = tuple[int, tuple[tuple[str, str], ...]]
 
 
 class Watching:
     """One pair: its subscription, and a look beside it where there is one."""
 
-    __slots__ = ("_desk", "alarm_at", "giving_back", "looker", "pair", "peer", "subscriber", "tags")
+    __slots__ = ("_desk", "alarm_at", "giving_back", "looker", "pair", "peer", "reader", "subscriber", "tags")
 
     def __init__(self, desk: SipPresence, pair: Pair, trunk: Trunk) -> None:
         self._desk = desk
@@ -43,6 +48,8 @@ class Watching:
         self.peer = trunk.peer.name
         self.subscriber = self.machine(trunk)
         self.looker: Subscriber | None = None
+        self.reader: tuple[str, Reader] | None = None
+        """Of partial documents, where they come, and in which dialog (our tag)."""
         self.giving_back = False
         self.tags: tuple[str, ...] = ()
         """Of ours, by which it is found."""
@@ -50,7 +57,8 @@ class Watching:
 
     def machine(self, trunk: Trunk) -> Subscriber:
         """Another subscription of this pair."""
-        return Subscriber(self, accept=MEDIA_TYPE, ask_s=trunk.settings.max_expires_s)
+        accept = ACCEPT_PARTIAL if trunk.settings.partial_presence else MEDIA_TYPE
+        return Subscriber(self, accept=accept, ask_s=trunk.settings.max_expires_s)
 
     def fresh_dialog(self) -> Dialog:
         """See `Owner`. Raises AddressError."""
@@ -212,15 +220,39 @@ class Watchings:
         self._unsettled.append((watching, origin))
         self._parsed = None
         if request.body:
-            if not _is_pidf(request):  # PRS-126
-                return 415, (("Accept", MEDIA_TYPE),)
             try:
-                self._parsed = _parse(request)
+                if not self._read(watching, machine, request):  # PRS-126
+                    return 415, (("Accept", MEDIA_TYPE),)
             except PidfError as error:
                 self._desk.hub.count("bad_input", self._desk.context.name, "pidf")
                 _log.info("a presence document cannot be read", pair=str(watching.pair), why=str(error))
                 return 400, (("Warning", f'399 rialto "{error}"'),)
         return 200, ()
+
+    def _read(self, watching: Watching, machine: Subscriber, request: Request) -> bool:
+        """Take the document of a NOTIFY; False for a kind that nobody asked for. Raises PidfError."""
+        media = request.content_type
+        charset = (media.param("charset") or "") if media is not None else ""
+        language = (request.get("Content-Language") or "").split(",")[0].strip()
+        tag = request.to.tag or ""
+        reader = watching.reader[1] if watching.reader is not None and watching.reader[0] == tag else None
+        if media is not None and media.essence == MEDIA_TYPE:
+            if reader is not None:
+                reader.forget()
+            self._parsed = parse(request.body, charset, language)
+            return True
+        if media is None or media.essence != PARTIAL_TYPE:
+            return False
+        if reader is None:
+            reader = Reader()
+            watching.reader = tag, reader
+        try:
+            self._parsed = reader.read(request.body, charset, language)
+        except OutOfStep as error:
+            _log.info("a partial document does not fit", pair=str(watching.pair), why=str(error))
+            # RFC 5263 section 4.5: ask for all of it, and for nothing partial in this dialog any more.
+            return machine.accept_only(MEDIA_TYPE, self.now())
+        return True
 
     def settle(self) -> None:
         """The NOTIFY is answered: tell the hub."""
@@ -316,6 +348,8 @@ class Watchings:
             self._desk.hub.presence.keep(
                 watching.pair, "presentity", None if kept is None else _encoder.encode(kept)
             )
+        if machine.state is State.IDLE:
+            watching.reader = None
         if machine.state is State.IDLE and watching.looker is None:
             if self._by_pair.get(watching.pair) is watching:
                 del self._by_pair[watching.pair]
@@ -330,18 +364,6 @@ def _machine_of(watching: Watching, request: Request) -> Subscriber | None:
         if dialog is not None and dialog.local_tag == request.to.tag and dialog.call_id == request.call_id:
             return machine
     return None
-
-
-def _parse(request: Request) -> Presence:
-    media = request.content_type
-    charset = (media.param("charset") or "") if media is not None else ""
-    language = (request.get("Content-Language") or "").split(",")[0].strip()
-    return parse(request.body, charset, language)
-
-
-def _is_pidf(request: Request) -> bool:
-    media = request.content_type
-    return media is not None and media.essence == MEDIA_TYPE
 
 
 def _error(event: Refused) -> DeliveryError:

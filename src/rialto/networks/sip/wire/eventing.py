@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import re
 from typing import Final
 
 import msgspec
@@ -15,6 +16,7 @@ PRESENCE: Final = "presence"
 WINFO: Final = "presence.winfo"  # RFC 3857 section 4.1
 DEFAULT_EXPIRES_S: Final = 3600  # RFC 3856 section 6.4
 MAX_EXPIRES_S: Final = 2**31
+_QUALITY: Final = re.compile(r"[01](?:\.[0-9]{0,3})?", re.ASCII)
 
 
 class Substate(enum.StrEnum):
@@ -91,15 +93,32 @@ def subscription_state(request: Request) -> SubscriptionState:
 
 def accepts(request: Request, media_type: str) -> bool:
     """Whether a SUBSCRIBE takes this kind of document; without Accept it does. Raises BadMessage."""
-    lines = request.get_all("Accept")
-    if not lines:
+    if "Accept" not in request.firsts:
         return True
     kind = media_type.partition("/")[0]
+    return any(preference(request, one) for one in (media_type, f"{kind}/*", "*/*"))
+
+
+def preference(request: Request, media_type: str) -> float:
+    """How much a SUBSCRIBE says it likes this kind: 0 to 1, and 0 where it does not name it. Raises
+    BadMessage."""
+    best = 0.0
     try:
-        offered = {parse_media_type(element).essence for line in lines for element in split_commas(line)}
+        for line in request.get_all("Accept"):
+            for element in split_commas(line):
+                media = parse_media_type(element)
+                if media.essence == media_type:
+                    best = max(best, _quality(media.param("q")))
     except ValueError as error:
         raise BadMessage(400, f"Malformed Accept: {error}", request) from None
-    return bool(offered & {media_type, f"{kind}/*", "*/*"})
+    return best
+
+
+def _quality(text: str | None) -> float:
+    """RFC 3261 section 20.1; what cannot be read is 1."""
+    if text is None or not _QUALITY.fullmatch(text.strip()):
+        return 1.0
+    return min(1.0, float(text))
 
 
 def _seconds(text: str) -> int | None:

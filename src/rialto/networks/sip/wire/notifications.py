@@ -20,9 +20,11 @@ import msgspec
 from rialto.networks.sip.wire.dialogs import Dialog
 from rialto.networks.sip.wire.eventing import PRESENCE, SubscriptionState, Substate
 from rialto.networks.sip.wire.message import Request
+from rialto.wire.pidf_diff import Writer
 
 EVERY_S: Final = 5.0  # RFC 3856 section 6.10
 AGAIN_AFTER_S: Final = 30.0
+VERSIONS_SKIPPED: Final = 1_000
 MAX_FAILURES: Final = 2
 """One NOTIFY that is lost must not cost the watcher the subscription (OpenSIPS#380); the second one does."""
 
@@ -41,13 +43,16 @@ class KeptNotifier(msgspec.Struct, array_like=True):
     expires_at: float
     event_id: str
     shown: tuple[str, ...] = ()
+    version: int = 0
+    """Of the last partial document; 0 where the watcher gets whole ones."""
 
 
 class Notifier:
     """See the module.
 
-    `contact` is ours, for the dialog; `package` is what Event says; `look`: it is a single look, and its one NOTIFY shows what is known;
-    `shown` are the instances shown as open last, `sent` is whatever the composer wants to remember.
+    `contact` is ours, for the dialog; `package` is what Event says; `look`: it is a single look, and its one
+    NOTIFY shows what is known; `shown` are the instances shown as open last, `sent` is whatever the composer
+    wants to remember; `partial` is there where the watcher gets partial documents (RFC 5263).
     """
 
     __slots__ = (
@@ -67,6 +72,7 @@ class Notifier:
         "gone",
         "look",
         "package",
+        "partial",
         "sent",
         "shown",
         "state",
@@ -87,6 +93,7 @@ class Notifier:
         self.event_id = event_id
         self.look = look
         self.sent: object = None
+        self.partial: Writer | None = None
         self.contact = contact
         self._every_s = every_s
         self.state = Substate.PENDING
@@ -110,6 +117,8 @@ class Notifier:
         self.changed = True
         self._urgent = True
         self._failures = 0
+        if self.partial is not None:
+            self.partial.lost()  # RFC 5263 section 4.4: the whole after each SUBSCRIBE
         if expires_s:
             self.expires_at = now + expires_s
         else:
@@ -137,6 +146,8 @@ class Notifier:
         self._under_way = False
         if status < 300:
             self._failures = 0
+        elif self.partial is not None:
+            self.partial.lost()
         if status in DEADLY or (self.state is Substate.TERMINATED and not self._urgent):
             self.gone = True
         elif status >= 300:
@@ -145,6 +156,8 @@ class Notifier:
     def request_failed(self, now: float) -> None:
         """No response came, or the NOTIFY could not be sent."""
         self._under_way = False
+        if self.partial is not None:
+            self.partial.lost()
         if self.state is Substate.TERMINATED and not self._urgent:
             self.gone = True
         else:
@@ -193,13 +206,19 @@ class Notifier:
         """What to write down; None where it has ended."""
         if self.gone or self.state is Substate.TERMINATED:
             return None
-        return KeptNotifier(self.dialog, self.state.value, self.expires_at, self.event_id, self.shown)
+        version = 0 if self.partial is None else self.partial.version
+        return KeptNotifier(
+            self.dialog, self.state.value, self.expires_at, self.event_id, self.shown, version
+        )
 
     def resume(self, kept: KeptNotifier) -> None:
         """Take up what was written down."""
         self.state = Substate(kept.state)
         self.expires_at = kept.expires_at
         self.shown = kept.shown
+        if kept.version:
+            # The last few may not have been written down; a version must never come twice.
+            self.partial = Writer(kept.version + VERSIONS_SKIPPED)
 
     def _finish(self, reason: str) -> None:
         self.state = Substate.TERMINATED

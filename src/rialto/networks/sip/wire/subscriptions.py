@@ -152,6 +152,16 @@ class Subscriber:
         elif self.state in (State.PENDING, State.ACTIVE) and not self._under_way and not self._notify_by:
             self._ask(now, self._asked_s or self._ask_s)
 
+    def accept_only(self, accept: str, now: float) -> bool:
+        """From now on ask for these kinds of documents, and for the present one again; False if that is so
+        already."""
+        if accept == self._accept:
+            return False
+        self._accept = accept
+        if self._wanted:
+            self.subscribe(now)
+        return True
+
     def unsubscribe(self, now: float) -> None:
         """End it (RFC 8048 section 5.2.3); `Ended` follows, at once where there is nothing to end."""
         self._wanted = self._owes_answer = False
