@@ -18,7 +18,7 @@ from rialto.core.network import Delivery, Features, LinkState, Network, Origin, 
 from rialto.core.settings import QueueSettings
 from rialto.model.address import Address
 from rialto.model.errors import DeliveryError
-from rialto.model.message import Content, Message
+from rialto.model.message import Composing, Content, Message, Receipt
 from rialto.store.store import Store
 
 NOW = 1_700_000_000.0
@@ -85,6 +85,11 @@ class FakeTime:
         self.ticks = ticks
 
 
+def text_of(content: Content) -> str:
+    """The text of a message or report; of a receipt what it says."""
+    return content.disposition.value if isinstance(content, Receipt) else content.text
+
+
 Answer = Callable[[Delivery], None]
 
 
@@ -102,7 +107,8 @@ class ScriptedNetwork:
     """A network whose far side is the test.
 
     `answer` is called with each delivery; without one they stay in `open`, oldest first. `log` has the
-    content of everything that was put on the wire, in order.
+    content of everything that was put on the wire, in order, and `composed` every typing notice. `carries`
+    says what single people can carry, where that is not what their peer can.
     """
 
     def __init__(
@@ -116,6 +122,8 @@ class ScriptedNetwork:
         self.answer = answer
         self.open: list[Delivery] = []
         self.log: list[Content] = []
+        self.composed: list[Composing] = []
+        self.carries: dict[Address, Features] = {}
         self._destination = destination
 
     async def start(self, hub: Hub) -> None:
@@ -143,6 +151,14 @@ class ScriptedNetwork:
         else:
             self.answer(delivery)
 
+    def features(self, peer: Peer, recipient: Address) -> Features:
+        """See `FeaturedNetwork`."""
+        return self.carries.get(recipient.bare, peer.features)
+
+    def compose(self, peer: Peer, composing: Composing) -> None:
+        """See `ConversationNetwork`."""
+        self.composed.append(composing)
+
     def links(self) -> list[LinkState]:
         """See `Network`."""
         return []
@@ -157,7 +173,7 @@ class ScriptedNetwork:
 
     def texts(self) -> list[str]:
         """The texts of all that was put on the wire, in order."""
-        return [content.text for content in self.log]
+        return [text_of(content) for content in self.log]
 
 
 class Recorder:
@@ -260,7 +276,7 @@ class Desk:
     def outcomes(self) -> list[tuple[str, str]]:
         """(text, outcome or reason) of everything that was settled, in order."""
         return [
-            (item.whole.text, outcome.value if error is None else error.reason.value)
+            (text_of(item.whole), outcome.value if error is None else error.reason.value)
             for item, outcome, error in self.settled
         ]
 

@@ -13,6 +13,7 @@ import regex
 from msgspec.structs import replace
 
 from rialto.core.network import Features
+from rialto.core.wording import in_words, is_plain, plainer
 from rialto.model.address import Address
 from rialto.model.errors import Reason, Refused
 from rialto.model.message import Message
@@ -24,6 +25,8 @@ _GRAPHEME = regex.compile(r"\X")
 _ESCAPED_NOWHERE = regex.compile(r"[A-Za-z0-9._-]*")
 _ESCAPED_IN_XML = "&<>\"'"
 _ROOM_FOR_HEADERS_BYTES = 800
+_ROOM_FOR_WANTS_BYTES = 500
+"""Asking for receipts takes an envelope with headers of its own (RFC 3862, RFC 5438)."""
 
 
 def adapt(
@@ -34,6 +37,8 @@ def adapt(
     Raises Refused where the message cannot be made to fit.
     """
     lost: list[str] = []
+    if not is_plain(message):
+        message = plainer(message, features, lost)
     if not features.subject and message.subject:
         message = replace(message, subject="")
         lost.append("subject left out")
@@ -58,6 +63,18 @@ def adapt(
         lost.append("translations left out")
         if measure(message) <= features.max_bytes:
             return (message,), tuple(lost)
+    if message.rich:
+        message = replace(message, rich="")
+        lost.append("form left out")
+        if measure(message) <= features.max_bytes:
+            return (message,), tuple(lost)
+    if message.sealed:
+        raise Refused(
+            Reason.TOO_LARGE,
+            f"an encrypted message cannot be cut, and its way allows no more than {features.max_bytes} bytes",
+        )
+    if message.relation is not None:
+        message = in_words(message, message.relation, features, lost)
     parts = split(message, features.max_bytes, measure)
     lost.append(f"split in {len(parts)}")
     return parts, tuple(lost)
@@ -69,10 +86,16 @@ def _surely_fits(message: Message, max_bytes: int) -> bool:
     Each person may be written three times (SIP: From, Contact and an asserted identity; To and the request's
     URI).
     """
-    if message.translations:
+    if message.translations or message.rich or message.files or message.sealed:
+        return False
+    if message.relation is not None:
         return False
     people = _widest_address(message.sender) + _widest_address(message.recipient)
     others = _widest(message.thread) + 66 * len(message.hops) + 3 * len(message.language)
+    if message.nick:
+        others += 2 * _widest(message.nick)
+    if message.wants:
+        others += 2 * people + _ROOM_FOR_WANTS_BYTES
     room = max_bytes - 3 * people - others - _ROOM_FOR_HEADERS_BYTES
     text, subject = message.text, message.subject
     return 6 * (len(text) + len(subject)) <= room or _longest(text) + _longest(subject) <= room
@@ -101,6 +124,8 @@ def _longest(text: str) -> int:
 def split(message: Message, max_bytes: int, measure: Callable[[Message], int]) -> tuple[Message, ...]:
     """Numbered parts that each fit, broken between words where there are any, never inside a character.
 
+    Files go with the last part, and only that one asks for receipts: when it has arrived, all have.
+
     Raises Refused when the frame alone leaves no room, or the parts would be too many.
     """
     bare = replace(message, translations=())
@@ -127,6 +152,8 @@ def _numbered(message: Message, room_bytes: int) -> tuple[Message, ...]:
             id=f"{message.id}.{number}",
             text=f"({number}/{len(pieces)}) {piece}",
             subject=message.subject if number == 1 else "",
+            wants=message.wants if number == len(pieces) else (),
+            files=message.files if number == len(pieces) else (),
         )
         for number, piece in enumerate(pieces, 1)
     )

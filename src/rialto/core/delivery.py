@@ -39,7 +39,7 @@ import structlog
 
 from rialto.core.adapt import adapt
 from rialto.core.item import Attempt, Item
-from rialto.core.network import Network, Outcome
+from rialto.core.network import FeaturedNetwork, Features, Hop, Network, Outcome
 from rialto.core.trail import Event, Stop
 from rialto.model.errors import DeliveryError, Expired, Reason, Refused, Unreachable
 from rialto.model.message import Message
@@ -50,6 +50,7 @@ RETRY_AFTER_MOST_S = 900.0
 """However long a peer asks us to wait, we look again after this: it may have been wrong."""
 
 SWEEP_EVERY_S = 5.0
+ADAPTED_AGAIN_MOST = 3
 KEPT_ATTEMPTS = 8
 """So many failed attempts are written into the trail; later ones only when their number is a power of two."""
 
@@ -126,6 +127,7 @@ class Queue:
         random: Callable[[], float],
     ) -> None:
         self.networks: Mapping[str, Network] = {}
+        self._featured: dict[str, FeaturedNetwork | None] = {}
         self._settled = settled
         self._tried = tried
         self._clock = clock
@@ -186,6 +188,20 @@ class Queue:
         if item.on_wire:
             item.uncertain = item.uncertain or item.part_count > 1  # the other parts may have arrived
             self.failed(item, error)
+
+    def now_ready(self, item: Item) -> None:
+        """What it speaks of has been looked up."""
+        item.ready = True
+        lane = item.lane
+        if lane is not None:
+            self._list(lane)
+            self._pump(lane.destination)
+
+    def confirmed(self, item: Item) -> None:
+        """Its recipient says that it has all arrived: what waits to be tried again need not be."""
+        if item.attempt and len(item.parts) == 1 and self.withdraw(item):
+            item.events.append(Event(self._clock(), Stop.DELIVERED, "its recipient has confirmed it"))
+            self._settled(item, Outcome.DELIVERED, None)
 
     def withdraw(self, item: Item) -> bool:
         """Take an item out that is not on the wire; False when it is."""
@@ -249,7 +265,8 @@ class Queue:
         """Among the ready lanes of its destination, if it is ready."""
         if lane.listed or not lane.waiting:
             return
-        if lane.in_flight >= lane.waiting[0].peer.features.in_flight_per_recipient:
+        first = lane.waiting[0]
+        if not first.ready or lane.in_flight >= first.peer.features.in_flight_per_recipient:
             return
         if lane.blocked_until and lane.blocked_until > self._monotonic():
             return
@@ -270,7 +287,11 @@ class Queue:
                     destination.ready.popleft().listed = False
                     self._forget_if_idle(lane)
                     continue
-                window = 1 if destination.failures else lane.waiting[0].peer.features.in_flight
+                first = lane.waiting[0]
+                if not first.ready:
+                    destination.ready.popleft().listed = False
+                    continue
+                window = 1 if destination.failures else first.peer.features.in_flight
                 if destination.in_flight >= window or (
                     destination.retry_at and destination.retry_at > self._monotonic()
                 ):
@@ -294,10 +315,14 @@ class Queue:
             try:
                 if isinstance(item.whole, Message):
                     item.parts, item.fidelity = adapt(
-                        item.whole, item.peer.features, lambda message: network.measure(message, item.peer)
+                        item.whole,
+                        self._features(network, item),
+                        lambda message: network.measure(message, item.peer),
                     )
                     if item.fidelity:
-                        item.events.append(Event(self._clock(), Stop.ADAPTED, "; ".join(item.fidelity)))
+                        parts = {"parts": len(item.parts)} if len(item.parts) > 1 else {}
+                        text = "; ".join(item.fidelity)
+                        item.events.append(Event(self._clock(), Stop.ADAPTED, text, parts))
                 else:
                     item.parts = (item.whole,)
             except DeliveryError as error:
@@ -310,6 +335,16 @@ class Queue:
         item.part_count = item.part_count or len(item.parts)
         self._hand_over(item)
 
+    def _features(self, network: Network, item: Item) -> Features:
+        """What this recipient can carry."""
+        name = item.peer.network
+        if name not in self._featured:
+            self._featured[name] = network if isinstance(network, FeaturedNetwork) else None
+        featured = self._featured[name]
+        if featured is None:
+            return item.peer.features
+        return featured.features(item.peer, item.whole.recipient)
+
     def _hand_over(self, item: Item) -> None:
         item.current = attempt = Attempt(self, item, item.parts[0])
         try:
@@ -320,8 +355,8 @@ class Queue:
 
     # -- what the network answers ----------------------------------------------------------------------
 
-    def succeeded(self, item: Item, outcome: Outcome, detail: str) -> None:
-        """The current attempt of the item has arrived."""
+    def succeeded(self, item: Item, outcome: Outcome, detail: str, hop: Hop) -> None:
+        """The current attempt of the item has arrived, over that hop."""
         lane = item.lane
         if lane is None:
             return
@@ -334,14 +369,24 @@ class Queue:
             self._hand_over(item)
             return
         stop = Stop.SENT if outcome is Outcome.SENT else Stop.DELIVERED
-        item.events.append(
-            Event(self._clock(), stop, detail, {"attempt": item.attempt} if item.attempt else {})
-        )
+        data = {"attempt": item.attempt, **hop} if item.attempt else hop
+        item.events.append(Event(self._clock(), stop, detail, data))
         self._off_wire(item, lane)
         self._leave(item, lane)
         self._settled(item, outcome, None)
         self._list(lane)
         self._pump(destination)
+
+    def again(self, item: Item) -> None:
+        """The recipient turned out to carry less than what was tried; nothing of it has arrived."""
+        item.current = None
+        item.adapted += 1
+        if item.adapted > ADAPTED_AGAIN_MOST or item.partly_delivered:
+            item.current = attempt = Attempt(self, item, item.parts[0])
+            attempt.failed(Refused(Reason.NOT_ACCEPTABLE, "the recipient takes no such message"))
+            return
+        item.begin_anew()
+        self._start(item)
 
     def failed(self, item: Item, error: DeliveryError) -> None:
         """The current attempt of the item has not arrived, or may not have."""

@@ -22,12 +22,14 @@ import contextlib
 import hashlib
 import random
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import structlog
 from msgspec.structs import replace
 
 from rialto.core import records
 from rialto.core.chorus import Chorus, tell_refused, tell_settled, tell_stored
+from rialto.core.composing import Notices
 from rialto.core.delivery import KEPT_ATTEMPTS, Queue
 from rialto.core.faces import Faces
 from rialto.core.ids import Ids, floor_id
@@ -35,19 +37,23 @@ from rialto.core.item import Item
 from rialto.core.limits import Buckets
 from rialto.core.memory import Memory
 from rialto.core.metrics import Metrics
-from rialto.core.network import Inbound, Network, Origin, Peer
+from rialto.core.network import Inbound, Network, Origin, Outcome, Peer
 from rialto.core.policy import Facts, decide
 from rialto.core.presence import Presence, PresenceSettings
+from rialto.core.receipts import Given, Receipts
 from rialto.core.recent import Known
 from rialto.core.register import Register
+from rialto.core.relations import Relations
 from rialto.core.resume import resume
 from rialto.core.returns import Returns
 from rialto.core.routing import Routes
 from rialto.core.settings import QueueSettings
 from rialto.core.settlement import Settlement
 from rialto.core.trail import Event, Stop
+from rialto.core.wording import is_plain
+from rialto.model.address import Address
 from rialto.model.errors import Busy, DeliveryError, Reason, Refused
-from rialto.model.message import Content, Message, encode
+from rialto.model.message import Composing, Content, Disposition, Message, encode
 from rialto.store import units
 from rialto.store.store import Store
 from rialto.store.writer import StoreError
@@ -114,6 +120,25 @@ class Hub:
             metrics=self.metrics,
             clock=clock,
         )
+        self._receipts = Receipts(
+            store=store,
+            register=self._register,
+            metrics=self.metrics,
+            clock=clock,
+            new_id=self.new_id,
+            home=self._back,
+            put=self._put,
+            confirmed=self._confirmed,
+            max_age_s=settings.max_age_s,
+        )
+        self._relations = Relations(store, self._register, self._now_ready)
+        self._notices = Notices(
+            register=self._register,
+            metrics=self.metrics,
+            clock=clock,
+            ways=self._ways,
+            owned=self._speaks_for,
+        )
         self.presence = Presence(
             settings=presence or PresenceSettings(),
             metrics=self.metrics,
@@ -137,7 +162,7 @@ class Hub:
         loop = asyncio.get_running_loop()
         self.networks = dict(networks)
         self._queue = Queue(
-            settled=self._settlement.settled,
+            settled=self._settled,
             tried=self._settlement.tried,
             clock=self._clock,
             monotonic=loop.time,
@@ -162,6 +187,7 @@ class Hub:
             )
         )
         for item in resumed:
+            self._relations.look_up(item)
             self._queue.put(item)
         if resumed:
             _log.info("taken up again", messages=len(resumed))
@@ -174,6 +200,7 @@ class Hub:
             monotonic=loop.time,
             random=random.random,
         )
+        self._notices.start(self.networks)
         self.faces.start(self.networks, loop.call_soon)
 
     def go(self) -> None:
@@ -195,6 +222,8 @@ class Hub:
 
     async def close(self) -> None:
         """Write what is still to be written, and let the store go."""
+        await self._relations.finish()
+        await self._receipts.finish()
         await self._returns.finish()
         await self.store.writer.stop()
         self.store.close()
@@ -236,6 +265,8 @@ class Hub:
             self.count("refused", peer.name, refusal[1].reason)
             self._say_refused(message, origin, *refusal)
             raise refusal[1]
+        if message.relation is not None:
+            message = self._relations.known(message, peer)
         message = replace(message, hops=(*message.hops, self._token), nick=self.faces.heard(message))
         try:
             data = encode(message)
@@ -255,18 +286,54 @@ class Hub:
             stable_key=key,
             inbound=inbound,
         )
-        seen = {"proof": origin.proof, "secured": origin.secured}
-        if message.automatic:
-            seen["automatic"] = True
+        seen: dict[str, Any] = {"proof": origin.proof, "secured": origin.secured}
+        if message.automatic or not is_plain(message):
+            records.note(message, seen)
+            self._receipts.asked(message, peer.name)
+        if self._notices.said:
+            self._notices.spoken(message.sender, message.recipient)
         events = [
             Event(now, Stop.RECEIVED, f"from {peer.name} over {peer.network}", seen),
             Event(now, Stop.ROUTED, f"to {item.peer.name} over {item.peer.network}"),
         ]
+        item.ready = message.relation is None
         self._register.add(item)
         writer = self.store.writer
         writer.submit([records.insertion(item, data, events)], lambda error: self._on_stored(item, error))
         if writer.backlog > MAX_BACKLOG_UNITS:
             self.congested = True
+
+    def receipt(
+        self,
+        origin: Origin,
+        *,
+        sender: Address,
+        recipient: Address,
+        about: str,
+        disposition: Disposition,
+        at: float | None = None,
+        inbound: Inbound | None = None,
+    ) -> None:
+        """A message has arrived at its recipient, or was looked at: `sender`, who got it, tells `recipient`.
+
+        `about` is what we called the message when it went out, `at` when it happened (seconds since 1970).
+        What nobody asked for, or has been told, is taken and let be: `inbound` hears that it is stored and
+        settled all the same. Raises Refused where the origin does not speak for the sender, and Busy.
+        """
+        peer, now = origin.peer, self._clock()
+        if not self._routes.speaks_for(peer, sender.domain):
+            self.count("ignored", peer.network, "receipt")
+            raise Refused(Reason.FORBIDDEN, f"{origin.domain} does not speak for {sender.domain}")
+        wait_s = self._buckets.take(f"{peer.name} receipts", peer.rate_per_s, now)
+        if wait_s or not self.store.writer.open or len(self._register) >= self.settings.max_messages:
+            self.count("ignored", peer.network, "receipt")
+            raise Busy(Reason.CONGESTION, "too many receipts", retry_after_s=wait_s or RETRY_AFTER_S)
+        at = now if at is None else min(at, now)
+        self._receipts.give(about, Given(origin, sender, recipient, disposition, at, inbound))
+
+    def compose(self, composing: Composing, origin: Origin) -> None:
+        """Somebody is writing, or has stopped: passed on if that can be done now. Never raises."""
+        self._notices.compose(composing, origin)
 
     def returned(self, message_id: str, error: DeliveryError, origin: Origin) -> None:
         """A message that we had put on the wire has come back (an error stanza, a failure notice)."""
@@ -352,6 +419,9 @@ class Hub:
     def _candidates(self, domain: str, network: str) -> tuple[Peer, ...]:
         return self._routes.candidates(domain, network)
 
+    def _speaks_for(self, peer: Peer, domain: str) -> bool:
+        return self._routes.speaks_for(peer, domain)
+
     def _ways(self, domain: str, origin: Origin) -> tuple[tuple[Peer, ...], bool]:
         """The peers through which a message may go on; and whether all would send it back whence it came."""
         found = self._routes.candidates(domain, origin.peer.network)
@@ -372,7 +442,10 @@ class Hub:
 
     def _home(self, content: Content, origin_peer: str) -> tuple[Peer, ...]:
         """The peers through which the sender of a message is reached, best first."""
-        candidates = self._routes.candidates(content.sender.domain, "")
+        return self._back(content.sender, origin_peer)
+
+    def _back(self, person: Address, origin_peer: str) -> tuple[Peer, ...]:
+        candidates = self._routes.candidates(person.domain, "")
         return tuple(sorted(candidates, key=lambda peer: peer.name != origin_peer))
 
     def _say_refused(self, message: Message, origin: Origin, rule: str, error: DeliveryError) -> None:
@@ -408,6 +481,21 @@ class Hub:
     def _put(self, item: Item) -> None:
         self.queue.put(item)
 
+    def _now_ready(self, item: Item) -> None:
+        self.queue.now_ready(item)
+
+    def _confirmed(self, message_id: str) -> None:
+        item = self._register.get(message_id)
+        if item is not None:
+            self.queue.confirmed(item)
+
+    def _settled(self, item: Item, outcome: Outcome, error: DeliveryError | None) -> None:
+        self._settlement.settled(item, outcome, error)
+        if item.part_count > 1:
+            self._receipts.cut(item.id, item.part_count)
+        if self._notices.parked:
+            self._notices.heard(item.whole.recipient)
+
     def _on_stored(self, item: Item, error: StoreError | None) -> None:
         inbound = item.inbound
         if error is not None:
@@ -421,6 +509,8 @@ class Hub:
         self.count("accepted", item.origin_peer)
         if inbound is not None:
             tell_stored(inbound)
+        if not item.ready:
+            self._relations.look_up(item)
         self.queue.put(item)
 
     def _relieve(self) -> None:
@@ -439,7 +529,7 @@ class Hub:
         self.count("duplicates", peer.name)
         if isinstance(known, tuple):
             tell_stored(inbound)
-            tell_settled(inbound, *known)
+            tell_settled(inbound, known[0], known[1])
             return
         if len(known.events) < KEPT_ATTEMPTS:
             known.events.append(Event(self._clock(), Stop.DUPLICATE, "sent again by its sender"))

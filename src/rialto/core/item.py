@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rialto.core.network import Inbound, Outcome, Peer
+from rialto.core.network import NOTHING_KNOWN, Hop, Inbound, Outcome, Peer
 from rialto.core.trail import Event
 from rialto.model.errors import DeliveryError
 from rialto.model.message import Content
@@ -17,9 +17,9 @@ class Item:
     """One message or report under way, from its commit to its outcome."""
 
     __slots__ = (
-        "alternatives", "attempt", "current", "domain", "events", "expires_at", "fidelity", "id", "inbound",
-        "lane", "origin_peer", "part_count", "parts", "peer", "received_at", "size_bytes", "stable_key",
-        "uncertain", "whole", "written",
+        "adapted", "alternatives", "attempt", "current", "domain", "events", "expires_at", "fidelity", "id",
+        "inbound", "lane", "origin_peer", "part_count", "parts", "peer", "ready", "received_at", "size_bytes",
+        "stable_key", "uncertain", "whole", "written",
     )  # fmt: skip
 
     def __init__(
@@ -51,6 +51,10 @@ class Item:
         """What is still to be put on the wire, oldest first; empty before it was adapted."""
         self.part_count = 0
         self.fidelity: tuple[str, ...] = ()
+        self.adapted = 0
+        """How often its recipient turned out to carry less than was thought."""
+        self.ready = True
+        """False while it is still looked up what it speaks of; it keeps its place meanwhile."""
         self.current: Attempt | None = None
         """What is on the wire now."""
         self.written = False
@@ -72,6 +76,10 @@ class Item:
     def divert(self) -> None:
         """Go by the next best peer, and be adapted to it anew."""
         self.peer, self.alternatives = self.alternatives[0], self.alternatives[1:]
+        self.begin_anew()
+
+    def begin_anew(self) -> None:
+        """Nothing of it has arrived: it will be adapted anew."""
         self.parts, self.part_count, self.fidelity = (), 0, ()
 
 
@@ -88,15 +96,20 @@ class Attempt:
         self.attempt = item.attempt
         self.domain = item.domain
 
-    def sent(self) -> None:
+    def sent(self, hop: Hop = NOTHING_KNOWN) -> None:
         """See `Delivery`."""
         if self._item.current is self:
-            self._queue.succeeded(self._item, Outcome.SENT, "")
+            self._queue.succeeded(self._item, Outcome.SENT, "", hop)
 
-    def delivered(self, detail: str = "") -> None:
+    def delivered(self, detail: str = "", hop: Hop = NOTHING_KNOWN) -> None:
         """See `Delivery`."""
         if self._item.current is self:
-            self._queue.succeeded(self._item, Outcome.DELIVERED, detail)
+            self._queue.succeeded(self._item, Outcome.DELIVERED, detail, hop)
+
+    def again(self) -> None:
+        """See `Delivery`."""
+        if self._item.current is self:
+            self._queue.again(self._item)
 
     def failed(self, error: DeliveryError) -> None:
         """See `Delivery`."""

@@ -18,22 +18,33 @@ hears what became of them. Nobody waits in a coroutine for any of this: a messag
        ├───────────────────────────────────────────►│  exactly one, exactly once
        │  returned(message_id, error, origin)       │
        ├───────────────────────────────────────────►│  it bounced after all
+       │  receipt(origin, about=message_id, ...)    │
+       ├───────────────────────────────────────────►│  the recipient's device has it, or has shown it
+       │  compose(composing, origin)                │
+       ├───────────────────────────────────────────►│  somebody is writing
+       │  compose(peer, composing)                  │
+       │◄───────────────────────────────────────────┤
+
+A `Receipt` reaches its writer as a `Delivery` does; a network that says in its peers' `Features.receipts`
+that they know receipts must be able to write them.
 """
 
 from __future__ import annotations
 
 import enum
 from collections.abc import Callable
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 import msgspec
 
 from rialto.model.address import Address
 from rialto.model.errors import DeliveryError, Reason
-from rialto.model.message import Content, Message
+from rialto.model.message import Composing, Content, Disposition, Message, RelationKind
 from rialto.model.presence import Document, Grant, Pair
 
 if TYPE_CHECKING:
+    from rialto.core.files import Files
     from rialto.core.hub import Hub
 
 
@@ -53,6 +64,21 @@ class Features(msgspec.Struct, frozen=True):
     subject: bool = True
     thread: bool = True
     language: bool = True
+    rich: bool = False
+    """Whether `Message.rich` can be said."""
+    relations: tuple[RelationKind, ...] = ()
+    """Which relations can be said otherwise than in words."""
+    in_words: tuple[RelationKind, ...] = tuple(RelationKind)
+    """Of the others, which are put into words; else they are left out, and what is nothing without them is
+    refused."""
+    receipts: tuple[Disposition, ...] = ()
+    """Which receipts can be asked for, and told to those who have asked."""
+    files: str = ""
+    """How files go: empty for a link in the text; else the network's own word for its way (`oob`, `msrp`)."""
+    sealed: tuple[str, ...] = ()
+    """The schemes of `Message.sealed` that get through untouched."""
+    composing: bool = False
+    """Whether typing notices can be said."""
 
 
 class Peer(msgspec.Struct, frozen=True, eq=False):
@@ -85,6 +111,19 @@ class Origin(msgspec.Struct, frozen=True):
     """Whether the last hop was encrypted."""
     secure_only: bool = False
     """The sender demands security on every hop (`sips:`)."""
+
+
+Hop = dict[str, Any]
+"""What is to be noted of a hop: `proof` and `secured`, as in `Origin`. Never changed once it is made."""
+
+
+@lru_cache(maxsize=64)
+def hop(proof: str, secured: bool) -> Hop:
+    """How the far side of a hop was proven, and whether the hop was encrypted."""
+    return {"proof": proof, "secured": secured}
+
+
+NOTHING_KNOWN: Hop = {}
 
 
 class Outcome(enum.Enum):
@@ -127,11 +166,15 @@ class Delivery(Protocol):
     domain: str
     """The domain to reach: that of the recipient."""
 
-    def sent(self) -> None:
-        """It is on the wire, and no confirmation is to be had."""
+    def sent(self, hop: Hop = NOTHING_KNOWN) -> None:
+        """It is on the wire, and no confirmation is to be had; `hop` (see `hop`) goes into the trail."""
 
-    def delivered(self, detail: str = "") -> None:
-        """The far side has answered for it; `detail` (`200 OK`) goes into the trail."""
+    def delivered(self, detail: str = "", hop: Hop = NOTHING_KNOWN) -> None:
+        """The far side has answered for it; `detail` (`200 OK`) and `hop` go into the trail."""
+
+    def again(self) -> None:
+        """Nothing has arrived, for this recipient turned out to carry less than was thought: ask
+        `FeaturedNetwork.features` anew, adapt anew, and try at once. A few times only."""
 
     def failed(self, error: DeliveryError) -> None:
         """It did not work; `error.retry` says whether the hub should try again."""
@@ -180,6 +223,27 @@ class Network(Protocol):
 
     async def probe(self, peer: Peer) -> tuple[bool, str]:
         """Ask whether the peer is there; (reached, what was found or what is wrong and the remedy)."""
+
+
+@runtime_checkable
+class FeaturedNetwork(Protocol):
+    """What a `Network` has besides where recipients of one peer differ in what they can carry."""
+
+    def features(self, peer: Peer, recipient: Address) -> Features:
+        """What this recipient can carry now: `peer.features`, but for what has been learnt. Asked for every
+        message; never raises."""
+
+
+@runtime_checkable
+class ConversationNetwork(Protocol):
+    """What a `Network` that carries typing notices has besides; the hub is told with `Hub.compose`."""
+
+    def compose(self, peer: Peer, composing: Composing) -> None:
+        """Say it to its recipient, or let it be; nothing is to be answered. Never raises.
+
+        Only changes come, and a message ends what was said before it: COMPOSING is not taken back by its
+        writer. How long it is worth something, and repeating it meanwhile, is the network's own matter.
+        """
 
 
 Side = Literal["watcher", "presentity"]
@@ -296,6 +360,8 @@ class Context(msgspec.Struct, frozen=True):
     """The CA certificates that we trust (`rialto.net.certificates.Trust`)."""
     clock: Callable[[], float]
     """Seconds since 1970; the event loop's own clock is used for timers."""
+    files: Files | None = None
+    """Where files are kept that people fetch by a link; None where there is no `[web]`."""
     tap: Callable[[str, str, str, bytes], None] | None = None
     """(network, remote, `in`|`out`, bytes): shows the wire to a person; None in production."""
 

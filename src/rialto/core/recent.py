@@ -6,7 +6,8 @@ from rialto.core.item import Item
 from rialto.core.network import Outcome
 from rialto.model.errors import DeliveryError
 
-Ended = tuple[Outcome, DeliveryError | None]
+Ended = tuple[Outcome, DeliveryError | None, str]
+"""The outcome, its error, and the message's id."""
 Known = Item | Ended
 """A message that is under way, or how it ended."""
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
 import msgspec
 
 from rialto.core import metering, trail
 from rialto.core.item import Item
 from rialto.core.network import Peer
-from rialto.core.trail import Event
+from rialto.core.trail import Event, Stop
 from rialto.model.address import Address
 from rialto.model.errors import AddressError, DeliveryError
-from rialto.model.message import Content, Message, Report, decode
+from rialto.model.message import Content, Disposition, Message, Receipt, Report, decode
 from rialto.store import units
 from rialto.store.store import Row
 
@@ -21,10 +22,12 @@ def stable_key(peer: Peer, message: Message) -> bytes | None:
     """What is equal for two copies of one message, and for nothing else; None where there is no telling."""
     if not message.stable_id:
         return None
-    sender, recipient = message.sender, message.recipient
-    text = "\0".join(
-        (peer.name, sender.local, sender.domain, recipient.local, recipient.domain, message.stable_id)
-    )
+    return name_key(peer, message.sender, message.recipient, message.stable_id)
+
+
+def name_key(peer: Peer, sender: Address, recipient: Address, name: str) -> bytes:
+    """The stable key of the message that the sender's side calls so."""
+    text = "\0".join((peer.name, sender.local, sender.domain, recipient.local, recipient.domain, name))
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
@@ -33,6 +36,8 @@ def insertion(item: Item, data: bytes, events: list[Event]) -> tuple[int, units.
     content = item.whole
     if isinstance(content, Report):
         kind, origin_id, about = "report", "", content.about
+    elif isinstance(content, Receipt):
+        kind, origin_id, about = "receipt", "", content.about
     else:
         kind, origin_id, about = "message", content.origin_id, ""
     return (
@@ -94,6 +99,7 @@ def what_is_left(row: Row) -> Message:
     content = readable(row)
     if isinstance(content, Message):
         return content
+    received = _first(row.trail)
     return Message(
         id=row.id,
         sender=_address(row.sender),
@@ -101,8 +107,51 @@ def what_is_left(row: Row) -> Message:
         text="",
         received_at=row.received_at,
         origin_id=row.origin_id,
-        automatic='"automatic":true' in row.trail,  # noted when it was received
+        sent_at=_number(received.get("sent_at")),
+        automatic=received.get("automatic") is True,
+        wants=tuple(one for name in _texts(received.get("wants")) if (one := _disposition(name)) is not None),
     )
+
+
+def note(message: Message, seen: dict[str, Any]) -> None:
+    """Add to what is noted of a message when it is received what is wanted after its content is gone."""
+    if message.automatic:
+        seen["automatic"] = True
+    if message.wants:
+        seen["wants"] = list(message.wants)
+        if message.sent_at is not None:
+            seen["sent_at"] = message.sent_at
+    if message.sealed:
+        seen["sealed"] = [one.scheme for one in message.sealed]
+
+
+def disposition(text: str) -> Disposition | None:
+    """What a receipt said, from its trail."""
+    return _disposition(_first(text).get("disposition"))
+
+
+def parts(row: Row) -> int:
+    """In how many parts a message went, the last time that it was adapted."""
+    adapted = [event for event in trail.decode(row.trail) if event.stop is Stop.ADAPTED]
+    number = adapted[-1].data.get("parts", 1) if adapted else 1
+    return number if isinstance(number, int) else 1
+
+
+def _first(text: str) -> dict[str, Any]:
+    events = trail.decode(text)
+    return events[0].data if events else {}
+
+
+def _disposition(name: object) -> Disposition | None:
+    return next((one for one in Disposition if one == name), None)
+
+
+def _texts(value: object) -> list[object]:
+    return value if isinstance(value, list) else []
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) else None
 
 
 def _address(text: str) -> Address:

@@ -71,8 +71,8 @@ class Register:
         """It has ended; who repeats it will hear how."""
         self.remove(item)
         if item.stable_key is not None:
-            self.recall(item.stable_key, outcome, error)
+            self._recent.put(item.stable_key, (outcome, error, item.id))
 
-    def recall(self, key: bytes, outcome: Outcome, error: DeliveryError | None) -> None:
+    def recall(self, key: bytes, outcome: Outcome, error: DeliveryError | None, message_id: str) -> None:
         """A message of that name has ended so."""
-        self._recent.put(key, (outcome, error))
+        self._recent.put(key, (outcome, error, message_id))

@@ -49,9 +49,9 @@ def resume(
         if register.get(message_id) is not None:
             continue
         if state in ("sent", "delivered"):
-            register.recall(key, Outcome(state), None)
+            register.recall(key, Outcome(state), None, message_id)
         else:
-            register.recall(key, Outcome.FAILED, failed)
+            register.recall(key, Outcome.FAILED, failed, message_id)
 
 
 def _queued(store: Store) -> Iterator[Row]:

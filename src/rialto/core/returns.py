@@ -82,7 +82,7 @@ class Returns:
 
         await self._store.writer.flush()  # that it was sent may not be on disk yet
         try:
-            row = await asyncio.to_thread(self._store.row, message_id)
+            row, receipts = await asyncio.to_thread(self._store.with_receipts, message_id)
         except Exception as error:
             _log.error("a bounce could not be looked up", message=message_id, error=str(error))
             done()
@@ -92,6 +92,8 @@ class Returns:
             self._count("ignored", peer.network, "bounce")
             done()
             return
+        if receipts:
+            bounce = bounce.in_doubt()  # one of its recipient's devices has it
         self._count("returned", peer.name, bounce.reason)
         event = Event(
             self._clock(), Stop.RETURNED, bounce.text, {"reason": bounce.reason, "by": origin.domain}

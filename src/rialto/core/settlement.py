@@ -120,6 +120,8 @@ class Settlement:
             thread=content.thread,
             redirect=error.redirect,
             excerpt=content.text[:EXCERPT_CHARACTERS],
+            wants=content.wants,
+            sent_at=content.received_at if content.sent_at is None else content.sent_at,
         )
         data = encode(report)
         item = Item(

@@ -165,6 +165,10 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="type", 
     excerpt: str = ""
     """The first words of the message, for protocols whose users would not know it by its id."""
     expires_at: float | None = None
+    wants: tuple[Disposition, ...] = ()
+    """The receipts that the message asked for."""
+    sent_at: float | None = None
+    """When the message was written, as far as anybody knows."""
     automatic: ClassVar[bool] = True
 
 
@@ -186,6 +190,8 @@ class Receipt(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="type",
     origin_id: str = ""
     thread: str = ""
     expires_at: float | None = None
+    sent_at: float | None = None
+    """When the message was written, as far as anybody knows."""
     automatic: ClassVar[bool] = True
 
 

@@ -186,6 +186,22 @@ class Store:
         found += self._rows(select(*_COLUMNS).where(*speaks_of))
         return sorted({row.id: row for row in found}.values(), key=lambda row: row.id)
 
+    def with_receipts(self, message_id: str) -> tuple[Row | None, list[str]]:
+        """The message of that id of ours, and the trails of the receipts for it."""
+        given = (
+            select(message.c.trail)
+            .where(message.c.about == message_id, message.c.about != literal_column("''"))
+            .where(message.c.type == "receipt")
+            .limit(16)
+        )
+        with self._reading() as connection:
+            return self.row(message_id), list(connection.scalars(given))
+
+    def by_origin_id(self, origin_id: str, *, most: int = 50) -> list[Row]:
+        """The messages that their senders called so, newest first."""
+        named = message.c.origin_id == origin_id, message.c.origin_id != literal_column("''")
+        return self._rows(select(*_COLUMNS).where(*named).order_by(message.c.id.desc()).limit(most))
+
     def latest(self, *, most: int, state: str = "") -> list[Row]:
         """The newest messages, newest first."""
         query = select(*_COLUMNS).order_by(message.c.id.desc()).limit(most)

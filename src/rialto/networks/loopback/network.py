@@ -19,13 +19,15 @@ from rialto.core.network import (
     Peer,
     Side,
     Verb,
+    hop,
 )
 from rialto.model.errors import Busy, DeliveryError, Reason, Refused
-from rialto.model.message import Message, Report
+from rialto.model.message import ChatState, Composing, Message
 from rialto.networks.loopback.presence import People
 from rialto.networks.loopback.settings import Settings
 
 BUSY_S = 1.0
+HERE = hop("local", True)
 
 _log = structlog.get_logger(__name__)
 
@@ -77,14 +79,25 @@ class LoopbackNetwork:
     def deliver(self, delivery: Delivery) -> None:
         """See `Network`."""
         content = delivery.content
-        if isinstance(content, Report):
-            delivery.delivered("noted")
+        if not isinstance(content, Message):
+            delivery.delivered("noted", HERE)
             return
         person = self._people.get(content.recipient.local)
         if person is None:
             delivery.failed(Refused(Reason.NOT_FOUND, f"there is no {content.recipient.bare}"))
         else:
             person(delivery, content)
+
+    def compose(self, peer: Peer, composing: Composing) -> None:
+        """See `ConversationNetwork`: `echo@` does as the other does."""
+        if composing.recipient.local == "echo" and self._hub is not None:
+            back = Composing(
+                sender=composing.recipient,
+                recipient=composing.sender,
+                state=composing.state,
+                thread=composing.thread,
+            )
+            self._hub.compose(back, self._origin(peer, composing.recipient.domain))
 
     def resume(self, view: PairView, side: Side) -> None:
         """See `PresenceNetwork`: nobody here needs to be reminded."""
@@ -106,11 +119,25 @@ class LoopbackNetwork:
         return True, "it is here"
 
     def _echo(self, delivery: Delivery, message: Message) -> None:
-        if message.automatic or self._hub is None:
-            delivery.delivered("heard")
+        hub = self._hub
+        if hub is None:
+            delivery.delivered("heard", HERE)
             return
+        origin = self._origin(delivery.peer, delivery.domain)
+        self._confirm(message, origin)
+        if message.automatic:
+            delivery.delivered("heard", HERE)
+            return
+        if message.chat_states:
+            writing = Composing(
+                sender=message.recipient,
+                recipient=message.sender,
+                state=ChatState.COMPOSING,
+                thread=message.thread,
+            )
+            hub.compose(writing, origin)
         echo = Message(
-            id=self._hub.new_id(),
+            id=hub.new_id(),
             sender=message.recipient,
             recipient=message.sender,
             text=message.text,
@@ -122,19 +149,42 @@ class LoopbackNetwork:
             origin_id=message.id,
             stable_id=f"echo of {message.id}",  # told again after a crash, it is still one echo
             automatic=True,
+            wants=message.wants,
+            rich=message.rich,
+            files=message.files,
+            chat_states=message.chat_states,
         )
         try:
-            origin = Origin(delivery.peer, delivery.domain, "local", secured=True)
-            self._hub.accept(echo, origin, _Echoed(delivery))
+            hub.accept(echo, origin, _Echoed(delivery))
         except DeliveryError as error:
             _log.info("no echo", message=message.id, reason=error.reason)
-            delivery.delivered("heard, and not echoed")
+            delivery.delivered("heard, and not echoed", HERE)
+
+    def _origin(self, peer: Peer, domain: str) -> Origin:
+        return Origin(peer, domain, "local", secured=True)
+
+    def _confirm(self, message: Message, origin: Origin) -> None:
+        """Every receipt that was asked for, as by somebody who sits in front of the screen."""
+        if self._hub is None:
+            return
+        for disposition in message.wants:
+            try:
+                self._hub.receipt(
+                    origin,
+                    sender=message.recipient,
+                    recipient=message.sender,
+                    about=message.id,
+                    disposition=disposition,
+                )
+            except DeliveryError as error:
+                _log.info("no receipt", message=message.id, reason=error.reason)
 
     def _busy(self, delivery: Delivery, message: Message) -> None:
         if delivery.attempt == 0:
             delivery.failed(Busy(Reason.UNAVAILABLE, "not now", retry_after_s=BUSY_S))
         else:
-            delivery.delivered("at last")
+            self._confirm(message, self._origin(delivery.peer, delivery.domain))
+            delivery.delivered("at last", HERE)
 
     def _refuse(self, delivery: Delivery, message: Message) -> None:
         delivery.failed(Refused(Reason.DECLINED, "I would rather not"))
@@ -142,7 +192,8 @@ class LoopbackNetwork:
     def _slow(self, delivery: Delivery, message: Message) -> None:
         def answer() -> None:
             self._timers.discard(timer)
-            delivery.delivered("after a while")
+            self._confirm(message, self._origin(delivery.peer, delivery.domain))
+            delivery.delivered("after a while", HERE)
 
         timer = asyncio.get_running_loop().call_later(self._settings.slow_s, answer)
         self._timers.add(timer)
@@ -158,7 +209,7 @@ class _Echoed:
 
     def stored(self) -> None:
         """See `Inbound`."""
-        self._delivery.delivered("heard")
+        self._delivery.delivered("heard", HERE)
 
     def refused(self, error: DeliveryError) -> None:
         """See `Inbound`."""

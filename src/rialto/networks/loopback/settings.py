@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from rialto.core.network import Features
+from rialto.model.message import Disposition
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -26,4 +27,10 @@ class PeerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def features(peer: PeerSettings) -> Features:
     """What the peer can carry."""
-    return Features(in_flight_per_recipient=peer.in_flight_per_recipient, encrypted=True)
+    return Features(
+        in_flight_per_recipient=peer.in_flight_per_recipient,
+        encrypted=True,  # it never leaves the process
+        rich=True,
+        receipts=tuple(Disposition),
+        composing=True,
+    )
