@@ -67,15 +67,25 @@ class Baresip:
 
     def heard(self) -> list[str]:
         """Texts of the MESSAGE requests that came, from its trace of the wire."""
+        return [body for _, body in self._messages()]
+
+    def names(self) -> list[str]:
+        """The display names of their senders; "" for none."""
+        return [
+            found[1] if (found := re.search(r'(?mi)^From: *"([^"]*)"', head)) else ""
+            for head, _ in self._messages()
+        ]
+
+    def _messages(self) -> list[tuple[str, str]]:
         trace = self.program.read_log()
         received = re.findall(
             r"\nMESSAGE sip:[^\n]* SIP/2\.0\r?\n((?:[^\n]+\r?\n)+)\r?\n([^\x1b]*)\x1b\[;m", trace
         )
-        seen: dict[str, str] = {}
+        seen: dict[str, tuple[str, str]] = {}
         for head, body in received:
             if f"sip:{self.user}@sip.example" in re.findall(r"(?mi)^To:.*$", head)[0]:
                 call = re.findall(r"(?mi)^Call-ID: *(.*?)\r?$", head)[0]
-                seen.setdefault(call, body.rstrip("\r\n"))
+                seen.setdefault(call, (head, body.rstrip("\r\n")))
         return list(seen.values())
 
     def _is_registered(self) -> bool:

@@ -40,6 +40,7 @@ modules:
   mod_ping: {{}}
   mod_roster: {{}}
   mod_stream_mgmt: {{}}
+  mod_vcard: {{}}
   mod_version: {{}}
   {dialback}
 """

@@ -25,7 +25,7 @@ component_interfaces = {{ "{host}" }}
 http_ports = {{ }}
 https_ports = {{ }}
 modules_enabled = {{ "roster"; "saslauth"; "tls"; "disco"; "posix"; "ping"; "version"; "smacks"; "carbons";
-  "offline"; "s2s"; "s2s_bidi"; {on} }}
+  "offline"; "pep"; "vcard_legacy"; "s2s"; "s2s_bidi"; {on} }}
 modules_disabled = {{ {off} }}
 c2s_require_encryption = true
 s2s_require_encryption = true

@@ -145,6 +145,7 @@ class Sipp:
         via: str = f"{addresses.SIP}:5060",
         source: str = addresses.CLIENTS,
         sender: str | None = None,
+        name: str = "",
         is_challenged: bool = True,
         at_once: int = 1,
         content_type: str = "text/plain;charset=UTF-8",
@@ -152,11 +153,11 @@ class Sipp:
     ) -> "SippSender":
         """Send `texts` to the address `to` (user@domain), `at_once` transactions at a time.
 
-        `body` is what is around each text, which stands in it as `[field1]`.
+        `body` is what is around each text, which stands in it as `[field1]`; `name` the display name of From.
         """
         lines = [f"{user};{text};{auth_of(user)}" for text in texts]
         scenario = _sender(
-            sender or f"{user}@sip.example", to, content_type, body, is_challenged=is_challenged
+            sender or f"{user}@sip.example", to, content_type, body, name=name, is_challenged=is_challenged
         )
         program, trace = self.program(f"send-{user}", scenario, transport, port, lines, via, source)
         program.command += ["-l", str(at_once), "-r", "2000", "-rp", "1000"]
@@ -327,13 +328,17 @@ def _register(*, is_challenged: bool) -> str:
     return scenario("register", *steps, '<recv response="200"/>')
 
 
-def _sender(sender: str, to: str, content_type: str, body: str, *, is_challenged: bool) -> str:
+def _sender(
+    sender: str, to: str, content_type: str, body: str, *, name: str = "", is_challenged: bool
+) -> str:
+    shown = f'"{name}" ' if name else ""
+
     def request(sequence: int, credentials: str) -> str:
         return _send(
             f"MESSAGE sip:{to} SIP/2.0\n"
             "Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch];rport\n"
             "Max-Forwards: 70\n"
-            f"From: <sip:{sender}>;tag=[pid]-[call_number]\n"
+            f"From: {shown}<sip:{sender}>;tag=[pid]-[call_number]\n"
             f"To: <sip:{to}>\n"
             "Call-ID: [call_id]\n"
             f"CSeq: {sequence} MESSAGE\n"
