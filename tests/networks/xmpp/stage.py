@@ -14,7 +14,7 @@ from rialto.core.faces import Faces
 from rialto.core.network import Context, Delivery, Inbound, Origin, Outcome, Peer
 from rialto.model.address import Address
 from rialto.model.errors import DeliveryError
-from rialto.model.message import Content, Message
+from rialto.model.message import Composing, Content, Message
 from rialto.net.dns import Answer, NoSuchDomain
 from rialto.net.tls import CertificateStore
 from rialto.networks.xmpp.network import XmppNetwork
@@ -64,6 +64,8 @@ class FakeHub:
         self.congested = False
         self.accepted: list[tuple[Message, Origin]] = []
         self.held: list[Inbound] = []
+        self.given: list[dict[str, Any]] = []
+        self.composed: list[Composing] = []
         self.hold = False
         self.refuse: DeliveryError | None = None
         self.back: list[tuple[str, DeliveryError, Origin]] = []
@@ -80,6 +82,18 @@ class FakeHub:
             self.held.append(inbound)
         else:
             inbound.stored()
+
+    def receipt(self, origin: Origin, *, inbound: Inbound, **told: Any) -> None:
+        if self.refuse is not None:
+            raise self.refuse
+        self.given.append(told)
+        if self.hold:
+            self.held.append(inbound)
+        else:
+            inbound.stored()
+
+    def compose(self, composing: Composing, origin: Origin) -> None:
+        self.composed.append(composing)
 
     def texts(self) -> list[str]:
         return [message.text for message, _ in self.accepted]
@@ -161,18 +175,23 @@ class House:
     async def start(self) -> None:
         await self.network.start(self.hub)  # type: ignore[arg-type]
 
-    def send(self, text: str, to: str, *, sender: str = "") -> FakeDelivery:
+    def send(self, text: str, to: str, *, sender: str = "", **more: Any) -> FakeDelivery:
         """Hand a message to the network, as the hub does."""
         recipient = Address.parse(to)
-        peer = self.hub.peer_for("xmpp", recipient.domain)
-        assert peer is not None
         content = Message(
             id=f"out-{text}",
             sender=Address.parse(sender or f"somebody@{self.hub.ours}"),
             recipient=recipient,
             text=text,
             received_at=pki.NOW.timestamp(),
+            **more,
         )
+        return self.hand(content)
+
+    def hand(self, content: Content) -> FakeDelivery:
+        """Hand anything to the network that a hub hands on."""
+        peer = self.hub.peer_for("xmpp", content.recipient.domain)
+        assert peer is not None
         delivery = FakeDelivery(content, peer)
         as_delivery: Delivery = delivery
         self.network.deliver(as_delivery)

@@ -7,7 +7,18 @@ import pytest
 from rialto.model.address import Address
 from rialto.networks.xmpp.answers import Self, answer_iq, answer_presence
 from rialto.networks.xmpp.wire.element import Element
-from rialto.networks.xmpp.wire.namespaces import DISCO_INFO, DISCO_ITEMS, PING, VERSION
+from rialto.networks.xmpp.wire.namespaces import (
+    CHAT_MARKERS,
+    CHAT_STATES,
+    CORRECTION,
+    DISCO_INFO,
+    DISCO_ITEMS,
+    FILE_SHARING,
+    PING,
+    RECEIPTS,
+    REPLY,
+    VERSION,
+)
 
 DOMAIN = Address("", "sip.example")
 PERSON = Address("juliet", "sip.example")
@@ -55,6 +66,8 @@ def test_people_can_be_asked_what_they_can_do() -> None:
     assert answer is not None
     assert b"gateway" in answer.encode()
     assert b"ping" not in answer.encode()
+    for feature in (CHAT_STATES, RECEIPTS, CHAT_MARKERS, CORRECTION, REPLY, FILE_SHARING):
+        assert f"<feature var='{feature}'/>".encode() in answer.encode()
 
 
 def test_there_is_nothing_inside() -> None:

@@ -101,7 +101,8 @@ def test_where_no_body_is_in_the_stanzas_language_the_first_one_speaks() -> None
         "",
         "<sent xmlns='urn:xmpp:carbons:2'><forwarded xmlns='urn:xmpp:forward:0'/></sent><body>copy</body>",
         "<received xmlns='urn:xmpp:carbons:2'/><body>copy</body>",
-        "<forwarded xmlns='urn:xmpp:forward:0'/><body>see what he wrote</body>",
+        "<result xmlns='urn:xmpp:mam:2' id='7'><forwarded xmlns='urn:xmpp:forward:0'/></result>",
+        "<forwarded xmlns='urn:xmpp:forward:0'/>",
     ],
 )
 def test_what_has_no_words_of_its_own_is_nothing_to_carry(inside: str) -> None:  # MSG-28

@@ -23,17 +23,50 @@ from rialto.networks.xmpp.capabilities import NODE, verification
 from rialto.networks.xmpp.wire.conditions import error_element
 from rialto.networks.xmpp.wire.element import Element
 from rialto.networks.xmpp.wire.namespaces import (
+    CHAT_MARKERS,
+    CHAT_STATES,
     CONTACT_ADDRESSES,
+    CORRECTION,
     DATA_FORMS,
     DISCO_INFO,
     DISCO_ITEMS,
+    FILE_SHARING,
+    NICK,
+    OOB,
     PING,
+    REACTIONS,
+    RECEIPTS,
+    REPLY,
+    RETRACTION,
+    STANZA_IDS,
+    STYLING,
+    URL_DATA,
     VCARD,
     VERSION,
+    XHTML_IM,
 )
 
 _FEATURES: Final = (DISCO_INFO, DISCO_ITEMS, PING, VERSION)
-_OF_A_PERSON: Final = (DISCO_INFO, DISCO_ITEMS, VCARD)
+_OF_A_PERSON: Final = (
+    DISCO_INFO,
+    DISCO_ITEMS,
+    VCARD,
+    CHAT_STATES,
+    RECEIPTS,
+    CHAT_MARKERS,
+    CORRECTION,
+    RETRACTION,
+    REACTIONS,
+    REPLY,
+    XHTML_IM,
+    STYLING,
+    OOB,
+    FILE_SHARING,
+    URL_DATA,
+    NICK,
+    STANZA_IDS,
+)
+"""What clients may send to people behind us; what the far side has no way to show is said to it in words."""
 
 
 class Self(NamedTuple):

@@ -4,7 +4,7 @@
 |---|---|
 | message with words | a `Message` for the hub; a refusal goes back as its error |
 | message of type `error` | the return of one of ours (`hub.returned`) |
-| message without words | nothing: counted as having nothing to carry |
+| message without words | a typing notice or a receipt (`rialto.networks.xmpp.asides`), or nothing |
 | iq `get`, `set` | an answer (`rialto.networks.xmpp.answers`) |
 | iq `result`, `error` | proof that our ping was read (`rialto.networks.xmpp.channel`), or nothing |
 | presence | see `rialto.networks.xmpp.presence_incoming` |
@@ -20,6 +20,7 @@ from rialto.model.address import Address
 from rialto.model.errors import DeliveryError, Refused
 from rialto.model.presence import Pair
 from rialto.networks.xmpp.answers import Self, answer_iq
+from rialto.networks.xmpp.asides import hear
 from rialto.networks.xmpp.conditions import from_error
 from rialto.networks.xmpp.live import Desk, LiveStream
 from rialto.networks.xmpp.presence import Watching
@@ -80,16 +81,26 @@ def _message(desk: Desk, stream: LiveStream, event: StanzaReceived) -> bool:
     """Hand a message to the hub; True if it will be handled when it is on disk."""
     hub = desk.hub
     stanza = event.stanza
+    aside: list[Element] = []
     try:
-        message = to_model(
-            stanza, event.sender, _person(desk, event), new_id=hub.new_id(), received_at=desk.context.clock()
-        )
-        if message is None:
-            hub.count("ignored", desk.name, "message without text")
-            return False
+        person = _person(desk, event)
         origin = stream.origin(event.sender.domain, event.proof)
         if origin is None:
             hub.count("ignored", desk.name, "message of a former peer")
+            return False
+        message = to_model(
+            stanza,
+            event.sender,
+            person,
+            new_id=hub.new_id(),
+            received_at=desk.context.clock(),
+            styling=origin.peer.settings.reads_styling,
+            aside=aside,
+        )
+        if message is None:
+            if aside:
+                return hear(desk, stream, event, origin, person, aside, alone=True)
+            hub.count("ignored", desk.name, "message without text")
             return False
         ticket = stream.taken()
         try:
@@ -100,6 +111,10 @@ def _message(desk: Desk, stream: LiveStream, event: StanzaReceived) -> bool:
     except DeliveryError as error:
         _answer(stream, event, error_reply(stanza, error))
         return False
+    if message.chat_states or desk.company:
+        desk.company.heard(event.sender, person, takes_part=message.chat_states)
+    if aside:
+        hear(desk, stream, event, origin, person, aside, alone=False)
     return True
 
 
@@ -125,6 +140,7 @@ def _person(desk: Desk, event: StanzaReceived) -> Address:
 def _returned(desk: Desk, stream: LiveStream, event: StanzaReceived) -> None:
     message_id = event.stanza.attributes.get("id", "")
     origin = stream.origin(event.sender.domain, event.proof)
+    desk.company.left(event.sender, event.recipient)  # typing notices cannot reach that device either
     if not message_id or origin is None:
         desk.hub.count("ignored", desk.name, "error")
         return

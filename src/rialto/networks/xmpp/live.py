@@ -20,6 +20,7 @@ from rialto.net.certificates import NameKind, Trust, judge
 from rialto.net.channel import HandshakeDone
 from rialto.net.link import Link, LinkError
 from rialto.networks.xmpp.channel import Channel, Pings, unproven
+from rialto.networks.xmpp.company import Company
 from rialto.networks.xmpp.faces import Faces
 from rialto.networks.xmpp.settings import Settings
 from rialto.networks.xmpp.wire import events
@@ -42,6 +43,7 @@ class Desk(Protocol):
     context: Context
     pings: Pings
     faces: Faces
+    company: Company
 
     @property
     def hub(self) -> Hub:

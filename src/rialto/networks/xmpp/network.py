@@ -20,13 +20,15 @@ from rialto import __version__
 from rialto.core.hub import Hub
 from rialto.core.network import Context, Delivery, LinkState, Network, PairView, Peer, Side, Verb
 from rialto.model.errors import ConfigError, DeliveryError, Reason, Refused
-from rialto.model.message import Message, Report
+from rialto.model.message import ChatState, Composing, Message, Receipt
 from rialto.model.presence import Pair
 from rialto.net.hostport import split_host_port
 from rialto.net.link import Link, LinkLimits
 from rialto.net.listen import Listener, ListenLimits, serve
 from rialto.networks.xmpp.answers import Self, capabilities_of_people
 from rialto.networks.xmpp.channel import Channel, Parcel, Pings
+from rialto.networks.xmpp.company import Company
+from rialto.networks.xmpp.conversation import from_composing, from_receipt
 from rialto.networks.xmpp.faces import Faces
 from rialto.networks.xmpp.inbound import IncomingStream
 from rialto.networks.xmpp.incoming import receive
@@ -76,6 +78,7 @@ class XmppNetwork:
         self._verifications = Verifications(self)
         self._watching = Watching(self)
         self.faces = Faces(self)
+        self.company = Company()
         self._policies: dict[str, Policy] = {}
         self._stopping = False
         self._quiet = asyncio.Event()
@@ -230,7 +233,9 @@ class XmppNetwork:
     def measure(self, message: Message, peer: Peer) -> int:
         """See `Network`."""
         try:
-            return len(from_model(message, now=self.context.clock()).encode())
+            how = peer.settings.formatting
+            stanza = from_model(message, now=self.context.clock(), how=how, introduce=True)
+            return len(stanza.encode())
         except DeliveryError:
             return 0  # it will be refused when it is delivered, with the reason
 
@@ -238,10 +243,18 @@ class XmppNetwork:
         """See `Network`."""
         content, peer = delivery.content, delivery.peer
         try:
-            if isinstance(content, Report):
-                stanza = from_report(content)
+            if isinstance(content, Message):
+                nick = content.nick
+                stanza = from_model(
+                    content,
+                    now=self.context.clock(),
+                    how=peer.settings.formatting,
+                    introduce=bool(nick) and self.company.introduces(content.sender, content.recipient, nick),
+                )
+            elif isinstance(content, Receipt):
+                stanza = from_receipt(content, now=self.context.clock())
             else:
-                stanza = from_model(content, now=self.context.clock())
+                stanza = from_report(content)
         except DeliveryError as error:
             delivery.failed(error)
             return
@@ -258,6 +271,29 @@ class XmppNetwork:
             )
             return
         self._line(peer, local, content.recipient.domain).send(stanza.encode(SERVER), delivery)
+
+    def compose(self, peer: Peer, composing: Composing) -> None:
+        """See `ConversationNetwork`: to the device that takes part, if there is a way to it just now."""
+        device = self.company.device_of(composing.recipient, composing.sender)
+        channel = self._open_channel(peer, composing.sender.domain, composing.recipient.domain)
+        if device is None or channel is None:
+            self.hub.count("ignored", self.name, "typing notice for nobody who takes part")
+            return
+        try:
+            stanza = from_composing(composing, device)
+        except DeliveryError:
+            self.hub.count("ignored", self.name, "typing notice XMPP cannot write")
+            return
+        channel.write(stanza.encode(COMPONENT if peer.settings.link == "component" else SERVER), None)
+        if composing.state is ChatState.GONE:
+            self.company.left(device, composing.sender)
+
+    def _open_channel(self, peer: Peer, local: str, remote: str) -> Channel | None:
+        """The way there, if it stands."""
+        if peer.settings.link == "component":
+            login = self._logins.get((peer.name, local))
+            return login.channel() if login is not None else None
+        return self._line(peer, local, remote).open_channel()
 
     def links(self) -> list[LinkState]:
         """See `Network`."""

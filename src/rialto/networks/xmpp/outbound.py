@@ -283,7 +283,7 @@ class Line:
 
     def send(self, data: bytes, delivery: Parcel | None = None) -> None:
         """Write a stanza, now or when there is a stream."""
-        channel = self._channel()
+        channel = self.open_channel()
         if channel is not None:
             channel.write(data, delivery)
             return
@@ -297,7 +297,7 @@ class Line:
 
     def attend(self, call: Attend) -> None:
         """Call back with the way there, now or when there is one, or with why there is none."""
-        channel = self._channel()
+        channel = self.open_channel()
         if channel is not None:
             call(channel, None)
         elif self._task is None and asyncio.get_running_loop().time() < self._rest_until:
@@ -308,7 +308,8 @@ class Line:
             if self._task is None:
                 self._connect()
 
-    def _channel(self) -> Channel | None:
+    def open_channel(self) -> Channel | None:
+        """The way there, if it stands."""
         stream = self.stream
         if stream is None:
             return None

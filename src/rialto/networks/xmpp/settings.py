@@ -11,11 +11,18 @@ from msgspec import Meta
 
 from rialto.core.network import Features
 from rialto.model.errors import ConfigError
+from rialto.model.message import Disposition, RelationKind
 from rialto.networks.xmpp.wire.parser import Limits
 from rialto.networks.xmpp.wire.s2s import Policy
 from rialto.networks.xmpp.wire.stream import Timing
 
 Method = Literal["external", "dialback"]
+Formatting = Literal["both", "xhtml", "styling", "plain"]
+
+RECEIPTS = (Disposition.DELIVERED, Disposition.DISPLAYED)
+"""What XMPP has words for."""
+SEALED = ("omemo", "openpgp", "otr", "another scheme")
+"""The schemes of `rialto.networks.xmpp.sealed`."""
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -162,8 +169,46 @@ class PeerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         Meta(description="Whether presence is carried; if not, every wish to see somebody is refused."),
     ] = True
 
+    composing: Annotated[
+        bool, Meta(description="Whether typing notices (XEP-0085) are carried, to and from its users.")
+    ] = True
+    receipts: Annotated[
+        bool,
+        Meta(description="Whether receipts (XEP-0184) and read marks (XEP-0333) are asked of its users."),
+    ] = True
+    formatting: Annotated[
+        Formatting,
+        Meta(
+            description="How the form of a text is written and read: `xhtml` (XEP-0071), `styling` (marks in "
+            "the text, XEP-0393), `both`, or `plain`."
+        ),
+    ] = "both"
+    relations: Annotated[
+        tuple[RelationKind, ...],
+        Meta(
+            description="What its users' clients know besides new messages: `replace` (XEP-0308), `retract` "
+            "(XEP-0424), `react` (XEP-0444), `reply` (XEP-0461); the rest is said in words."
+        ),
+    ] = tuple(RelationKind)
+    files: Annotated[
+        Literal["share", "link"],
+        Meta(description="Files: `share` (XEP-0066 and XEP-0447), or a `link` in the text."),
+    ] = "share"
+    sealed: Annotated[
+        bool,
+        Meta(
+            description="Whether what is encrypted for its users passes (OMEMO, OpenPGP, OTR); it can come "
+            "only from another XMPP network."
+        ),
+    ] = True
+
     def __repr__(self) -> str:
         return f"PeerSettings(link={self.link!r}, host={self.host!r})"  # never a secret
+
+    @property
+    def reads_styling(self) -> bool:
+        """Whether marks in its users' texts (XEP-0393) are their form."""
+        return self.formatting in ("both", "styling")
 
     def policy(self) -> Policy:
         """What this peer may use to prove itself."""
@@ -208,4 +253,10 @@ def features(peer: PeerSettings) -> Features:
         in_flight_per_recipient=peer.in_flight,
         encrypted=peer.link == "s2s" and peer.tls == "required",
         in_flight=peer.in_flight,
+        rich=peer.formatting != "plain",
+        relations=peer.relations,
+        receipts=RECEIPTS if peer.receipts else (),
+        files="oob" if peer.files == "share" else "",
+        sealed=SEALED if peer.sealed else (),
+        composing=peer.composing,
     )

@@ -1,55 +1,83 @@
 """Message stanzas and the canonical `Message`, both ways (RFC 7572, RFC 6121 section 5, XEP-0203, XEP-0359).
 
-What has no words in it (typing notices, receipts, markers) is nothing to carry, and never becomes an empty
-message; a copy of a message meant for another device (XEP-0280) or quoted whole (XEP-0297) is not for
-third networks. Both come out as None.
+A stanza of which nothing but its words is to be carried takes the short way through here; what else a message
+may have (form, files, an earlier message that it belongs to, a sealed payload, a name) is in `extensions`.
+What has no words in it (typing notices, receipts, markers) is told aside, see `conversation`, and never
+becomes an empty message; a copy of what a user's own other device said or got (XEP-0280), and what comes out
+of an archive (XEP-0313), is nothing new to anybody. All these come out as None.
 """
 
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
 from typing import Final
+
+from msgspec.structs import replace
 
 from rialto.model.address import Address
 from rialto.model.errors import AddressError, DeliveryError, Reason, Refused
-from rialto.model.message import Kind, Message, Report, Text
+from rialto.model.message import Disposition, Kind, Message, Report, Text
+from rialto.networks.xmpp import extensions, formatting
 from rialto.networks.xmpp.conditions import report_error, to_error
+from rialto.networks.xmpp.conversation import (
+    ACTIVE,
+    CONFIRMATIONS,
+    MARKABLE,
+    REQUEST,
+    STATES,
+    write_wishes,
+)
+from rialto.networks.xmpp.sealed import OTR_BEGINS
+from rialto.networks.xmpp.settings import Formatting
+from rialto.networks.xmpp.stamps import DELAY_ELEMENT, DELAY_WORTH_TELLING_S, delay, stamp_of
 from rialto.networks.xmpp.wire import jid
 from rialto.networks.xmpp.wire.element import Element
-from rialto.networks.xmpp.wire.namespaces import CARBONS, DELAY, FORWARD, STANZA_IDS, XML
+from rialto.networks.xmpp.wire.namespaces import ARCHIVE, CARBONS, STANZA_IDS, XML
 
 HOPS: Final = "urn:rialto:hops:0"
 """The gateways that a message has passed; Max-Forwards does not survive XMPP (RFC 7247 section 8)."""
-
-DELAY_WORTH_TELLING_S: Final = 10.0
-"""What waited longer with us gets a time stamp (XEP-0203)."""
 
 _MAX_HOPS: Final = 32
 _MAX_TRANSLATIONS: Final = 16
 _LANGUAGE: Final = re.compile(r"[A-Za-z0-9]{1,8}(-[A-Za-z0-9]{1,8}){0,7}\Z")
 _XML_LANG: Final = f"{XML}}}lang"
 _ORIGIN_ID: Final = f"{STANZA_IDS}}}origin-id"
-_DELAY: Final = f"{DELAY}}}delay"
 _HOPS: Final = f"{HOPS}}}hops"
-_COPIES: Final = frozenset({f"{CARBONS}}}sent", f"{CARBONS}}}received", f"{FORWARD}}}forwarded"})
+_COPIES: Final = frozenset({f"{CARBONS}}}sent", f"{CARBONS}}}received", f"{ARCHIVE}}}result"})
 _KINDS: Final = {"chat": Kind.CHAT, "headline": Kind.HEADLINE}
+_RECEIPT: Final = (Disposition.DELIVERED,)
+_MARKER: Final = (Disposition.DISPLAYED,)
+_MAX_CONFIRMATIONS: Final = 16
+_BOTH: Final = (Disposition.DELIVERED, Disposition.DISPLAYED)
 
 
 def to_model(
-    stanza: Element, sender: Address, recipient: Address, *, new_id: str, received_at: float
+    stanza: Element,
+    sender: Address,
+    recipient: Address,
+    *,
+    new_id: str,
+    received_at: float,
+    styling: bool = False,
+    aside: list[Element] | None = None,
 ) -> Message | None:
     """The message that a stanza carries, or None where it carries none.
 
-    Raises Refused for what cannot be carried: `groupchat`, or a message to a domain instead of a person.
+    Typing notices, receipts and markers, with words or without, are put `aside` (one typing notice at most).
+    With `styling`, marks in the text (XEP-0393) are read as its form. Raises Refused for what cannot be
+    carried: `groupchat`, or a message to a domain instead of a person.
     """
     kind = stanza.attributes.get("type", "")
     body: Element | None = None
     bodies = 0
     subject: Element | None = None
     thread = origin_id = ""
-    delay: Element | None = None
+    state: Element | None = None
+    wants: tuple[Disposition, ...] = ()
+    time: Element | None = None
     hops: Element | None = None
+    more: list[Element] | None = None
+    said: list[Element] | None = None
     language = stanza.attributes.get(_XML_LANG, "")
     for child in stanza.content:
         if type(child) is not Element:
@@ -61,47 +89,87 @@ def to_model(
                 body = child
         elif name == "thread":
             thread = child.text
+        elif name == ACTIVE:
+            state = child
+        elif name == REQUEST:
+            wants = _RECEIPT if not wants else _BOTH
         elif name == _ORIGIN_ID:
             origin_id = child.attributes.get("id", "")
+        elif name == MARKABLE:
+            wants = _MARKER if not wants else _BOTH
         elif name == "subject":
             if subject is None or _better(child, subject, language):
                 subject = child
-        elif name == _DELAY:
-            delay = child
+        elif name == DELAY_ELEMENT:
+            time = child
         elif name == _HOPS:
             hops = child
+        elif name in extensions.ELEMENTS:
+            if more is None:
+                more = [child]
+            else:
+                more.append(child)
+        elif name in CONFIRMATIONS:
+            if said is None:
+                said = [child]
+            elif len(said) < _MAX_CONFIRMATIONS:
+                said.append(child)
+        elif name in STATES:
+            state = child
         elif name in _COPIES:
             return None
     text = body.text if body is not None else ""
     title = subject.text if subject is not None else ""
-    if not text:
-        if not title or kind == "groupchat":
+    if kind == "groupchat":
+        if not text:
+            return None
+        raise Refused(Reason.NOT_SUPPORTED, "rooms are not carried")
+    if said is not None and aside is not None:
+        aside.extend(said)
+    if not text and more is None:
+        if not title:
+            if state is not None and aside is not None:
+                aside.append(state)
             return None
         text, title = title, ""  # a message of which only the subject was written
-    if kind == "groupchat":
-        raise Refused(Reason.NOT_SUPPORTED, "rooms are not carried")
     if not recipient.local:
         raise Refused(Reason.NOT_FOUND, "a message needs a person, not only a domain")
     spoken = body.attributes.get(_XML_LANG, language) if body is not None else language
-    return Message(
+    name = stanza.attributes.get("id", "")
+    # No more than 15 names here: CPython 3.11 and 3.12 make a dictionary first for a call with more.
+    message = Message(
         id=new_id,
         sender=sender,
         recipient=recipient,
         text=text,
         received_at=received_at,
         language=spoken if spoken and _LANGUAGE.match(spoken) else "",
-        translations=_translations(stanza, body, language) if bodies > 1 else (),
         subject=title,
         thread=thread,
         kind=_KINDS.get(kind, Kind.NORMAL),
-        origin_id=stanza.attributes.get("id", ""),
+        origin_id=name,
         # Only what XEP-0359 promises to be unique: plain ids repeat when a client starts again.
         stable_id=origin_id,
-        sent_at=_stamp(delay) if delay is not None else None,
-        hops=_hops(hops) if hops is not None else (),
         # Servers speak as their domain; nothing should answer what they announce.
         automatic=not sender.local or (hops is not None and hops.get("automatic") == "true"),
+        wants=wants if name else (),  # XEP-0184 section 5.3: a receipt needs an id to name
+        chat_states=state is not None,
     )
+    if bodies > 1 or time is not None or hops is not None:
+        message = replace(
+            message,
+            translations=_translations(stanza, body, language) if bodies > 1 else (),
+            sent_at=stamp_of(time) if time is not None else None,
+            hops=_hops(hops) if hops is not None else (),
+        )
+    sealed = more is None and text[0] == "?" and text.startswith(OTR_BEGINS)
+    if more is not None or sealed or (styling and formatting.may_have_form(text)):
+        rich = extensions.read(message, stanza, more or (), styling)
+    else:
+        rich = message
+    if state is not None and aside is not None and (rich is None or state.name != ACTIVE):
+        aside.append(state)
+    return rich
 
 
 def _better(new: Element, old: Element, language: str) -> bool:
@@ -125,17 +193,13 @@ def _hops(element: Element) -> tuple[str, ...]:
     return tuple([hop.text[:64] for hop in element.find_all(f"{HOPS}}}hop")][:_MAX_HOPS])
 
 
-def _stamp(delay: Element) -> float | None:
-    """XEP-0082: `2002-09-10T23:08:25Z`."""
-    try:
-        moment = datetime.fromisoformat(delay.get("stamp"))
-    except ValueError:
-        return None
-    return moment.timestamp() if moment.tzinfo is not None else None
+def from_model(
+    message: Message, *, now: float | None = None, how: Formatting = "both", introduce: bool = False
+) -> Element:
+    """The stanza for a message. Raises Refused.
 
-
-def from_model(message: Message, *, now: float | None = None) -> Element:
-    """The stanza for a message; with `now`, stamped if it has been waiting. Raises Refused."""
+    With `now`, stamped if it has been waiting; with `introduce`, the sender's name goes with it.
+    """
     recipient, sender = _jids(message)
     attributes = {"from": sender, "to": recipient, "id": message.id}
     if message.kind is not Kind.NORMAL:  # RFC 7572 section 5: `normal` is better left out
@@ -145,20 +209,28 @@ def from_model(message: Message, *, now: float | None = None) -> Element:
     content: list[Element | str] = []
     if message.subject:
         content.append(Element("subject", {}, [message.subject]))
-    content.append(Element("body", {}, [message.text]))
-    for text in message.translations:
-        content.append(Element("body", {_XML_LANG: text.language}, [text.text]))
+    text = message.text
+    more: list[Element | str] | None = None
+    if message.rich or message.files or message.sealed or message.relation is not None:
+        text, more = extensions.write(message, attributes, how)
+    if text:
+        content.append(Element("body", {}, [text]))
+    for other in message.translations:
+        content.append(Element("body", {_XML_LANG: other.language}, [other.text]))
     if message.thread:
         content.append(Element("thread", {}, [message.thread]))
     content.append(Element(_ORIGIN_ID, {"id": message.id}))
+    if more is not None:
+        content += more
+    if introduce and message.nick:
+        content.append(Element(extensions.NICK_ELEMENT, {}, [message.nick]))
+    if message.wants or message.chat_states:
+        write_wishes(message, content)
     written = message.sent_at
     if written is None and now is not None and now - message.received_at > DELAY_WORTH_TELLING_S:
         written = message.received_at
     if written is not None:
-        stamp = datetime.fromtimestamp(written, UTC).isoformat(timespec="milliseconds")
-        content.append(
-            Element(_DELAY, {"from": message.sender.domain, "stamp": stamp.removesuffix("+00:00") + "Z"})
-        )
+        content.append(delay(message.sender.domain, written))
     if message.hops or message.automatic:
         hops: list[Element | str] = [Element(f"{HOPS}}}hop", {}, [hop]) for hop in message.hops]
         content.append(Element(_HOPS, {"automatic": "true"} if message.automatic else {}, hops))
