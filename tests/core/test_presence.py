@@ -212,9 +212,9 @@ def test_the_far_side_says_when_to_come_again(stage: Stage) -> None:
     stage.presence.ask(ROMEO_TO_JULIET, stage.by("xmpp.example"))
     stage.settle(0.2)
     stage.presence.refused(ROMEO_TO_JULIET, stage.by("sip.example"), later(300), for_good=False)
-    stage.settle(280)
+    stage.settle(300)
     assert said(stage) == [Verb.ASK]
-    stage.settle(40)
+    stage.settle(150)
     assert said(stage) == [Verb.ASK, Verb.ASK]
 
 

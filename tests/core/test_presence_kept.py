@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from core.presence_stage import Screen, Stage, document, no, pair
+from core.presence_stage import Screen, Stage, document, later, no, pair
 from rialto.core.network import PairView, Verb
 from rialto.model.presence import Grant
 
@@ -201,3 +201,19 @@ def test_a_second_crash_before_the_start_changes_nothing(stage: Stage) -> None:
     stage.settle(3)
     arrives(stage, screen)
     assert list(screen.shown) == ["crypt"]
+
+
+# -- asked to wait ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("chance", [0.0, 0.999])
+def test_a_far_side_that_says_when_to_come_again_is_not_asked_earlier(stage: Stage, chance: float) -> None:
+    """PRS-38: at least as long as it says, and not all at once."""
+    granted(stage, "balcony")
+    stage.random = lambda: chance
+    asked = len(stage.sip.said)
+    stage.presence.refused(ROMEO_TO_JULIET, stage.by("sip.example"), later(60.0), for_good=False)
+    stage.settle(60)
+    assert len(stage.sip.said) == asked
+    stage.settle(31)
+    assert stage.sip.said[asked:] == [(ROMEO_TO_JULIET, Verb.OPEN)]

@@ -32,6 +32,8 @@ class Play:
         for step in transcript["step"]:
             if step["by"] == "xmpp":
                 self.stand.server.say(step["wire"])
+            elif step["by"] == "restart":
+                await self.stand.restart()
             elif step["by"] == "sip":
                 self._sip_says(read_sip(step["wire"]))
             elif step.get("forbidden"):
@@ -77,6 +79,8 @@ class Play:
 
     async def _gateway_says(self, step: Step) -> None:
         line = _line(step)
+        if "within" in step:
+            await self._in_time(step, self._queues()[line])
         while True:
             try:
                 said = await asyncio.wait_for(self._queues()[line].get(), 5)
@@ -87,6 +91,12 @@ class Play:
                 break
             assert self._may_say(line, said), f"{step['title']}: {wrong} in {_shown(said)}"
         self._learn(step, said)
+
+    async def _in_time(self, step: Step, queue: asyncio.Queue[Any]) -> None:
+        passed_s = await self.stand.pass_time(step["within"], lambda: not queue.empty())
+        assert not queue.empty(), f"the gateway has not said within {passed_s:g} s: {step['title']}"
+        early = passed_s < step.get("not_before", 0)
+        assert not early, f"the gateway said after {passed_s:g} s already: {step['title']}"
 
     async def _never(self, step: Step) -> None:
         await self.stand.settle()

@@ -3,12 +3,15 @@
 The gateway is a real hub with a real store and both real networks, on sockets of the loopback. The XMPP
 server takes it in as a component and writes stanzas as the vectors have them; the SIP user agent speaks UDP.
 What the gateway says is kept in three lines: stanzas, requests, responses.
+
+Its time is that of the test: `pass_time` moves its clock and its timers, and nobody waits.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 from xml.etree import ElementTree as ET
@@ -27,6 +30,8 @@ from vectors.wires import Sip, Stanza
 
 XMPP_DOMAIN, SIP_DOMAIN = "example.com", "example.net"
 PING = "{urn:xmpp:ping}ping"
+STEPS = 400
+"""In so many steps time passes."""
 
 
 class NoDns:
@@ -56,6 +61,8 @@ class XmppServer(asyncio.Protocol):
 
     def connection_made(self, transport: Any) -> None:
         self._transport = transport
+        self._parser, self._depth = ET.XMLPullParser(("start", "end")), 0
+        self.ready.clear()
 
     def data_received(self, data: bytes) -> None:
         self._parser.feed(data)
@@ -165,9 +172,15 @@ class Stand:
         self._folder = folder
         self.server = XmppServer()
         self.agent = SipAgent()
+        self._ahead_s = 0.0
+
+    def _clock(self) -> float:
+        return time.time() + self._ahead_s
 
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
+        real = loop.time
+        loop.time = lambda: real() + self._ahead_s  # type: ignore[method-assign]
         self._listener = await loop.create_server(lambda: self.server, "127.0.0.1", 0)
         await loop.create_datagram_endpoint(lambda: self.agent, local_addr=("127.0.0.1", 0))
         xmpp = xmpp_settings.PeerSettings(
@@ -184,17 +197,22 @@ class Stand:
             addresses=("127.0.0.1",),
             notify_every_s=0,
         )
-        peers = (
+        self._peers = (
             Peer("verona", "xmpp", (XMPP_DOMAIN,), xmpp, xmpp_settings.features(xmpp)),
             Peer("mantua", "sip", (SIP_DOMAIN,), sip, sip_settings.features(sip)),
         )
+        await self._raise(0)
+        return self
+
+    async def _raise(self, port: int) -> None:
+        """The gateway, with what is in its folder."""
         self.store = Store(self._folder)
         self.hub = Hub(
             store=self.store,
-            peers=peers,
+            peers=self._peers,
             settings=QueueSettings(),
             server_name="gw.example",
-            clock=time.time,
+            clock=self._clock,
         )
 
         def context(name: str) -> Context:
@@ -202,31 +220,51 @@ class Stand:
                 name=name,
                 server_name="gw.example",
                 secret=b"s" * 32,
-                peers=tuple(peer for peer in peers if peer.network == name),
+                peers=tuple(peer for peer in self._peers if peer.network == name),
                 dns=NoDns(),
                 certificates=CertificateStore([]),
                 anchors=(),
-                clock=time.time,
+                clock=self._clock,
             )
 
         self.xmpp = XmppNetwork(xmpp_settings.Settings(listen=()), context("xmpp"))
-        self.sip = SipNetwork(sip_settings.Settings(listen=("udp:127.0.0.1:0",)), context("sip"))
+        self.sip = SipNetwork(sip_settings.Settings(listen=(f"udp:127.0.0.1:{port}",)), context("sip"))
         await self.hub.start({"xmpp": self.xmpp, "sip": self.sip})
         await self.xmpp.start(self.hub)
         await self.sip.start(self.hub)
         self.hub.go()
         self.agent.gateway = ("127.0.0.1", self.sip.transports.bound()[0][2])
         await asyncio.wait_for(self.server.ready.wait(), 5)
-        return self
 
-    async def __aexit__(self, *_: object) -> None:
+    async def _fell(self) -> None:
         await self.hub.stop(0.0)
         await self.xmpp.stop(0.0)
         await self.sip.stop(0.0)
         await self.hub.close()
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._fell()
+        del asyncio.get_running_loop().time
         self.server.close()
         self.agent.close()
         self._listener.close()
+
+    async def restart(self) -> None:
+        """The gateway ends and comes back, on the same disk and the same port."""
+        await self.settle()
+        self.server.ready.clear()
+        await self._fell()
+        await self._raise(self.agent.gateway[1])
+
+    async def pass_time(self, seconds: float, enough: Callable[[], bool]) -> float:
+        """Let so many seconds of the gateway's time pass, or as many as are `enough`; how many they were."""
+        loop = asyncio.get_running_loop()
+        start, step_s = loop.time(), seconds / STEPS
+        while not enough() and loop.time() < start + seconds:
+            self._ahead_s += step_s
+            await self.server.turn()
+            await self.agent.turn()
+        return loop.time() - start
 
     async def settle(self) -> None:
         """Until nothing more follows from what was said: written to the store, and out on both wires."""

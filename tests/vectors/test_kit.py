@@ -52,12 +52,14 @@ STATUSES = (
 STEP_KEYS = {
     *("by", "to", "title", "wire", "printed", "defects", "example", "flow"),
     *("equal", "at_least", "at_most", "present", "absent", "either", "differ", "optional", "forbidden"),
+    *("not_before", "within"),
 }
 README = (FOLDER / "README.md").read_text(encoding="utf-8")
 STEPS = [
     pytest.param(step, id=f"{name}-{number}")
     for name, transcript in transcripts().items()
     for number, step in enumerate(transcript["step"], 1)
+    if step["by"] != "restart"
 ]
 ALL = [vector for document in documents().values() for vector in document.get("vector", [document])]
 
@@ -100,6 +102,10 @@ def test_a_transcript_says_where_it_comes_from_and_what_it_needs(path: str) -> N
     assert transcript["direction"] in ("sip-to-xmpp", "xmpp-to-sip")
     assert transcript.get("after", transcript["id"]) in transcripts()
     assert any(step["by"] == "gateway" for step in transcript["step"])
+    assert {step["by"] for step in transcript["step"]} <= {"xmpp", "sip", "gateway", "restart"}
+    for step in transcript["step"]:
+        if step["by"] == "restart":
+            assert step.keys() == {"by", "title"}
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -117,6 +123,12 @@ def test_a_step_is_written_as_the_readme_says(step: dict[str, Any]) -> None:
         assert sip.branch.startswith("z9hG4bK")
     if step["by"] == "gateway" and not step.get("forbidden"):
         assert step["equal"]
+    if "within" in step:
+        assert step["by"] == "gateway"
+        assert not {"optional", "forbidden"} & step.keys()
+        assert 0 <= step.get("not_before", 0) < step["within"]
+    else:
+        assert "not_before" not in step
 
 
 @pytest.mark.parametrize("step", STEPS)

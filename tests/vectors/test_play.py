@@ -72,3 +72,21 @@ async def test_something_optional_is_fine_either_way(tmp_path: Path) -> None:
     act["step"][1]["optional"] = True
     act["step"].append(act["step"][1] | {"wire": act["step"][1]["wire"].replace("romeo", "tybalt")})
     await played(tmp_path, act)
+
+
+def refresh() -> list[dict[str, Any]]:
+    return [deepcopy(transcripts()[name]) for name in ("rfc8048-5.2.1", "rfc8048-5.2.2-refresh")]
+
+
+async def test_something_too_late(tmp_path: Path) -> None:
+    first, then = refresh()
+    then["step"][0]["within"] = 20
+    with pytest.raises(AssertionError, match="has not said within 20"):
+        await played(tmp_path, first, then)
+
+
+async def test_something_too_early(tmp_path: Path) -> None:
+    first, then = refresh()
+    then["step"][0]["not_before"] = 498
+    with pytest.raises(AssertionError, match="already"):
+        await played(tmp_path, first, then)

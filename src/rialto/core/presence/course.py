@@ -274,10 +274,11 @@ class Course:
             watch.failing_since = now
             self.note(watch, Event.FAILED.value, watch.text)
         watch.failures += 1
-        wait_s = _back_off_s(watch.failures)
+        wait_s, earliest = _back_off_s(watch.failures), 0.75
         if error.retry_after_s is not None and (error.retry_after_s or watch.failures == 1):
-            wait_s = min(error.retry_after_s, RETRY_AFTER_MOST_S)
-        watch.retry_at = now + wait_s * (0.75 + self.random() / 2)
+            # RFC 6665 section 4.1.3, RFC 3261 section 20.33: at least as long as they say.
+            wait_s, earliest = min(error.retry_after_s, RETRY_AFTER_MOST_S), 1.0
+        watch.retry_at = now + wait_s * (earliest + self.random() / 2)
         self.happen(watch, Event.FAILED)
         document = watch.document
         if (

@@ -149,7 +149,7 @@ class Presence:
         watch.again = True
         self._course.untold[watch] = None
         wait_s = error.retry_after_s or TELL_AGAIN_AFTER_S
-        watch.tell_at = self._course.clock() + wait_s * (0.75 + self._course.random() / 2)
+        watch.tell_at = self._course.clock() + wait_s * (1.0 + self._course.random() / 2)
         self._course.ledger.note(watch)
         self._course.agenda.set(watch)
 
