@@ -17,6 +17,7 @@ from rialto.wire.cpim import (
     parse,
     parse_address,
     unescape,
+    write_address,
 )
 
 EXAMPLE = (
@@ -92,6 +93,14 @@ def test_escapes_are_resolved(written: str, meant: str) -> None:  # CPM-5
 def test_every_value_survives_escaping(text: str) -> None:
     assert unescape(escape(text)) == text
     assert not {"\r", "\n", "\0"} & set(escape(text))
+
+
+@given(st.text(st.characters(min_codepoint=0x20, exclude_categories=("Cc", "Cs")), max_size=30))
+def test_every_name_survives_the_way_there_and_back(name: str) -> None:  # CPM-6
+    written = f"From: {write_address(name, 'sip:a@b')}\r\n\r\nContent-Type: text/plain\r\n\r\n"
+    sender = parse(written.encode()).get("From")
+    assert sender is not None
+    assert parse_address(sender.value) == (name, "sip:a@b")
 
 
 def test_headers_of_other_namespaces_get_their_prefix_declared() -> None:

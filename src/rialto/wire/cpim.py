@@ -13,6 +13,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+MEDIA_TYPE = "message/cpim"
 NAMESPACE = "urn:ietf:params:cpim-headers:"  # section 4; section 6 of the RFC misspells it
 IMDN = "urn:ietf:params:imdn"  # RFC 5438
 
@@ -22,7 +23,7 @@ MAX_HEAD_BYTES = 16_384
 _HEADER = re.compile(
     r"(?:([A-Za-z0-9!#$%&'*+^_`|~-]+)\.)?([A-Za-z0-9!#$%&'*+^_`|~-]+):((?:;[^ ]*)?) ?(.*)\Z", re.DOTALL
 )
-_ADDRESS = re.compile(r'\s*(?:"((?:[^"\\]|\\.)*)"|([^<"]*?))\s*<([^>]*)>', re.DOTALL)
+_ADDRESS = re.compile(r'\s*(?:"(.*)"|([^<"]*?))\s*<([^>]*)>', re.DOTALL)
 _ESCAPE = re.compile(r"\\(u[0-9A-Fa-f]{4}|.|\Z)", re.DOTALL)
 _LETTERS = {"b": "\b", "t": "\t", "n": "\n", "r": "\r"}
 _OUT = {"\\": "\\\\", "\b": "\\b", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
@@ -65,12 +66,22 @@ class Cpim(msgspec.Struct, frozen=True):
 
 
 def parse_address(value: str) -> tuple[str, str]:
-    """(formal name, URI) of a From, To or cc; raises CpimError. What stands behind the `>` is left out."""
+    """(formal name, URI) of a From, To or cc, whose escapes have been undone; raises CpimError. What stands
+    behind the `>` is left out."""
     match = _ADDRESS.match(value)
     if match is None:
         raise CpimError(f"no <URI> in {value[:60]!r}")
     quoted, plain, uri = match.groups()
-    return (re.sub(r"\\(.)", r"\1", quoted) if quoted is not None else plain.strip()), uri.strip()
+    return (quoted if quoted is not None else plain.strip()), uri.strip()
+
+
+def write_address(name: str, uri: str) -> str:
+    """The value of a From, To or cc as it stands on the wire; the formal name is a quoted string (section
+    3.6). Neither may have control characters in it."""
+    if not name:
+        return f"<{uri}>"
+    quoted = name.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{quoted}" <{uri}>'
 
 
 def unescape(text: str) -> str:

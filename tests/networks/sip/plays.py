@@ -9,10 +9,10 @@ from collections.abc import Callable
 from typing import Any
 
 from rialto.core.faces import Faces
-from rialto.core.network import Context, Delivery, Inbound, Origin, Outcome, Peer
+from rialto.core.network import NOTHING_KNOWN, Context, Delivery, Hop, Inbound, Origin, Outcome, Peer
 from rialto.model.address import Address
 from rialto.model.errors import DeliveryError
-from rialto.model.message import Content, Message
+from rialto.model.message import Composing, Content, Message
 from rialto.net.dns import NoSuchDomain
 from rialto.net.tls import CertificateStore
 from rialto.networks.sip.network import SipNetwork
@@ -63,6 +63,9 @@ class FakeHub:
         self.at_once: Outcome | None = Outcome.DELIVERED
         self.memory: dict[str, str] = {}
         self.faces = Faces(time.time)
+        self.receipts: list[dict[str, Any]] = []
+        self.composed: list[Composing] = []
+        self.came_back: list[tuple[str, DeliveryError]] = []
         self.counted: list[tuple[str, ...]] = []
         self.reached: list[str] = []
         self.ids = (f"0190{number:019x}" for number in itertools.count(1))
@@ -92,6 +95,22 @@ class FakeHub:
     def count(self, name: str, *labels: str) -> None:
         self.counted.append((name, *labels))
 
+    def receipt(self, origin: Origin, *, inbound: Inbound | None = None, **told: Any) -> None:
+        if self.refuse is not None:
+            raise self.refuse
+        self.receipts.append(told)
+        self.arrived.set()
+        if inbound is not None:
+            inbound.stored()
+            inbound.settled(Outcome.DELIVERED, None)
+
+    def compose(self, composing: Composing, origin: Origin) -> None:
+        self.composed.append(composing)
+        self.arrived.set()
+
+    def returned(self, message_id: str, error: DeliveryError, origin: Origin) -> None:
+        self.came_back.append((message_id, error))
+
     def remember(self, network: str, key: str, value: str) -> None:
         self.memory[key] = value
 
@@ -115,11 +134,14 @@ class FakeDelivery:
         self.domain = content.recipient.domain
         self.end: asyncio.Future[str | DeliveryError] = asyncio.get_running_loop().create_future()
 
-    def sent(self) -> None:
+    def sent(self, hop: Hop = NOTHING_KNOWN) -> None:
         self.end.set_result("sent")
 
-    def delivered(self, detail: str = "") -> None:
+    def delivered(self, detail: str = "", hop: Hop = NOTHING_KNOWN) -> None:
         self.end.set_result(f"delivered {detail}")
+
+    def again(self) -> None:
+        self.end.set_result("again")
 
     def failed(self, error: DeliveryError) -> None:
         self.end.set_result(error)

@@ -10,6 +10,7 @@ from networks.sip.plays import FAST, Caller, FakeHub, Stage, message
 from rialto.core.network import Outcome
 from rialto.model.address import Address
 from rialto.model.errors import Busy, Reason, Refused
+from rialto.networks.sip.bodies import ACCEPT
 from rialto.networks.sip.settings import PeerSettings, Settings
 from rialto.networks.sip.wire import Request, Response
 
@@ -284,7 +285,7 @@ async def test_options_tells_what_we_can() -> None:
         response = await juliet.hears()
         assert response.status == 200
         assert "MESSAGE" in response.get("Allow")
-        assert response.get("Accept") == "text/plain, message/cpim"
+        assert response.get("Accept") == ACCEPT
         assert response.get("Supported") is not None
 
 
@@ -331,9 +332,9 @@ async def test_what_we_do_not_do_is_refused_properly(method: str, status: int, h
     ("changes", "status", "header"),
     [
         ({"headers": (("Require", "100rel, precondition"),)}, 420, ("Unsupported", "100rel, precondition")),
-        ({"content_type": "text/html"}, 415, ("Accept", "text/plain, message/cpim")),
-        ({"content_type": "application/im-iscomposing+xml"}, 415, ("Accept", "text/plain, message/cpim")),
-        ({"content_type": "text/plain;charset=klingon"}, 415, ("Accept", "text/plain, message/cpim")),
+        ({"content_type": "image/png"}, 415, ("Accept", ACCEPT)),
+        ({"content_type": "application/im-iscomposing+xml"}, 400, None),
+        ({"content_type": "text/plain;charset=klingon"}, 415, ("Accept", ACCEPT)),
         ({"headers": (("Content-Encoding", "gzip"),)}, 415, ("Accept-Encoding", "identity")),
         ({"uri": "tel:+15551234567"}, 416, None),
         ({"uri": "http://xmpp.example/"}, 416, None),
@@ -341,7 +342,7 @@ async def test_what_we_do_not_do_is_refused_properly(method: str, status: int, h
         ({"uri": "sips:romeo@xmpp.example"}, 403, None),  # ARC-10
         ({"to": "<sips:romeo@xmpp.example>"}, 403, None),
         ({"sender": "<tel:+1555>;tag=1"}, 403, None),
-        ({"headers": (("Content-Disposition", "session"),)}, 415, ("Accept", "text/plain, message/cpim")),
+        ({"headers": (("Content-Disposition", "session"),)}, 415, ("Accept", ACCEPT)),
     ],
 )
 async def test_a_message_that_can_not_be_taken_is_refused_with_what_the_sender_must_know(

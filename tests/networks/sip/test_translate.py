@@ -234,7 +234,7 @@ def test_an_imdn_message_id_names_a_message_whatever_carries_it() -> None:
 @pytest.mark.parametrize(
     ("text", "status"),
     [
-        (CPIM.replace("text/plain;charset=UTF-8", "text/html"), 415),
+        (CPIM.replace("text/plain;charset=UTF-8", "image/png"), 415),
         (CPIM.replace("Subject: Night", "Require: Disposition"), 400),
         ("no cpim at all", 400),
         ("From: <sip:a@b>\r\n" * 100 + "\r\n", 400),

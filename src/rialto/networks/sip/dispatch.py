@@ -17,7 +17,9 @@ import structlog
 
 from rialto.core.hub import Hub
 from rialto.core.network import Context
+from rialto.model.address import Address
 from rialto.model.errors import DeliveryError, LocalProtocolError, Reason, Unreachable
+from rialto.networks.sip.abilities import Abilities
 from rialto.networks.sip.course import Course
 from rialto.networks.sip.flows import Flow
 from rialto.networks.sip.locate import Target, locate
@@ -26,7 +28,7 @@ from rialto.networks.sip.probe import Probe
 from rialto.networks.sip.routes import Route
 from rialto.networks.sip.transport import Transports
 from rialto.networks.sip.trunk import Trunk
-from rialto.networks.sip.wire import Request, Uri
+from rialto.networks.sip.wire import Request, Response, Uri
 from rialto.networks.sip.wire.transactions import TransactionLayer
 
 MAX_ROUTES = 10_000
@@ -52,6 +54,7 @@ class Dispatch:
         self._transports = transports
         self._hub = hub
         self._turn = turn
+        self.abilities = Abilities(context.name, hub)
         self._loop = asyncio.get_running_loop()
         self._routes: OrderedDict[str, Route] = OrderedDict()
         self._locating: dict[str, list[Sending | Probe | Course]] = {}
@@ -147,6 +150,10 @@ class Dispatch:
         self._answered[message_id] = self._answered.get(message_id, 0) + 1
         if len(self._answered) > MAX_REMEMBERED:
             self._answered.popitem(last=False)
+
+    def refused(self, person: Address, what: str, response: Response) -> bool:
+        """See `Wires` of `outbound`."""
+        return self.abilities.refused(person, what, response)
 
     def route(self, trunk: Trunk, domain: str, uri: Uri | None = None) -> Route:
         """The targets of a destination (or of a URI), and their standing."""

@@ -18,10 +18,10 @@ from typing import Any
 import structlog
 
 from rialto.core.hub import Hub
-from rialto.core.network import Context, Delivery, LinkState, Network, PairView, Peer, Side, Verb
+from rialto.core.network import Context, Delivery, Features, LinkState, Network, PairView, Peer, Side, Verb
 from rialto.model.address import Address
 from rialto.model.errors import ConfigError, DeliveryError, Reason, Refused, Unreachable
-from rialto.model.message import Message, Report
+from rialto.model.message import Composing, Message, Report
 from rialto.net.certificates import Trust
 from rialto.net.hostport import join_host_port
 from rialto.networks.sip.addresses import spelling_key
@@ -36,7 +36,8 @@ from rialto.networks.sip.presence import SipPresence
 from rialto.networks.sip.probe import Probe
 from rialto.networks.sip.reception import Reception
 from rialto.networks.sip.settings import DEFAULT_PORTS, Settings, parse_listen
-from rialto.networks.sip.translate import branch_for, draft, request_for
+from rialto.networks.sip.talks import Talks
+from rialto.networks.sip.translate import asks_for_failures, branch_for, draft, request_for
 from rialto.networks.sip.transport import Transports
 from rialto.networks.sip.trunk import Trunk
 from rialto.networks.sip.wire import BadMessage, Request, Response, parse_message
@@ -60,7 +61,7 @@ _log = structlog.get_logger(__name__)
 
 
 class SipNetwork:
-    """See `rialto.core.network.Network` and `PresenceNetwork`."""
+    """See `Network`, and all that a network may be besides, in `rialto.core.network`."""
 
     pushes = False
     """A notifier is silent once the subscription has ended."""
@@ -72,7 +73,7 @@ class SipNetwork:
         self.context = context
         self.listens = [parse_listen(text) for text in settings.listen]
         trust = Trust(tuple(context.anchors))
-        self.trunks = {peer.name: Trunk(peer, trust) for peer in context.peers}
+        self.trunks = {peer.name: Trunk(peer, trust, context.secret) for peer in context.peers}
         self.layer = TransactionLayer(
             Timing(t1_s=settings.t1_s, t2_s=8 * settings.t1_s, t4_s=10 * settings.t1_s)
         )
@@ -86,6 +87,7 @@ class SipNetwork:
         self._hub: Hub
         self.dispatch: Dispatch
         self.reception: Reception
+        self.talks: Talks
         self.presence = SipPresence(context, self._trunk, self._spell)
         tap: Callable[[str, str, bytes], None] | None = None
         if context.tap is not None:
@@ -111,9 +113,12 @@ class SipNetwork:
         self._loop = asyncio.get_running_loop()
         self._hub = hub
         self.dispatch = Dispatch(self.context, self.layer, self.transports, hub, self._turn)
+        self.talks = Talks(
+            self.context, hub, self.dispatch, self.dispatch.abilities, self._trunk, self._spell, self._later
+        )
         self.reception = Reception(
             self.context, self.settings, self.layer, self.transports, hub, self._prover(),
-            self._later, self.dispatch.route, self.presence,
+            self._later, self.dispatch.route, self.presence, self.talks, self.dispatch.abilities,
         )  # fmt: skip
         await self.transports.start(self.listens)
         self.reception.own_names = self.transports.own_names()
@@ -131,6 +136,7 @@ class SipNetwork:
         while (self.reception.waiting or self.dispatch.busy) and self._loop.time() < end:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
         self.presence.stop()
+        self.talks.stop()
         await self.dispatch.stop()
         self._turn()
         if self._alarm is not None:
@@ -157,7 +163,7 @@ class SipNetwork:
     def measure(self, message: Message, peer: Peer) -> int:
         """See `Network`: the whole request (RFC 3428 section 8), at its longest."""
         trunk = self.trunks[peer.name]
-        ready = draft(message, server_name=self.context.server_name, spell=self._spell)
+        ready = draft(message, server_name=self.context.server_name, spell=self._spell, form=trunk.form)
         branch = branch_for(ready, "", 9)
         via = max((self.dispatch.write_via(t, "", branch) for t in trunk.settings.transports), key=len)
         length = len(request_for(ready, via).encode())
@@ -171,17 +177,37 @@ class SipNetwork:
         if trunk is None:
             delivery.failed(Unreachable(Reason.UNREACHABLE, "the peer is no longer configured"))
             return
-        if isinstance(delivery.content, Report) and not trunk.settings.failure_notice:
+        content = delivery.content
+        if isinstance(content, Report) and not (
+            trunk.settings.failure_notice or (trunk.form.receipts and asks_for_failures(content))
+        ):
             delivery.failed(Refused(Reason.POLICY, "this peer wants no notices"))
             return
         try:
-            ready = draft(delivery.content, server_name=self.context.server_name, spell=self._spell)
+            ready = draft(content, server_name=self.context.server_name, spell=self._spell, form=trunk.form)
         except DeliveryError as error:
             delivery.failed(error)
             return
         route = self.dispatch.route(trunk, delivery.domain)
-        self.dispatch.begin(Sending(self.dispatch, delivery, trunk, ready, route), delivery.domain)
+        dispatch = self.dispatch
+        if self.talks.lines:
+
+            def begin(watched: Delivery) -> None:
+                dispatch.begin(Sending(dispatch, watched, trunk, ready, route), watched.domain)
+
+            self.talks.begin(content, delivery, begin)
+        else:
+            dispatch.begin(Sending(dispatch, delivery, trunk, ready, route), delivery.domain)
         self._later()
+
+    def features(self, peer: Peer, recipient: Address) -> Features:
+        """See `FeaturedNetwork`."""
+        trunk = self.trunks.get(peer.name)
+        return peer.features if trunk is None else trunk.features(self.dispatch.abilities.lacking(recipient))
+
+    def compose(self, peer: Peer, composing: Composing) -> None:
+        """See `ConversationNetwork`."""
+        self.talks.compose(peer, composing)
 
     def resume(self, view: PairView, side: Side) -> None:
         """See `PresenceNetwork`."""

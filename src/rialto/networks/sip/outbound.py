@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from rialto.core.network import Delivery
+from rialto.model.address import Address
 from rialto.model.errors import AddressError, DeliveryError, Reason, Refused, Unreachable
 from rialto.networks.sip.conditions import Then, error_from, meaning, retry_after
 from rialto.networks.sip.flows import Flow, StreamFlow, UdpFlow
@@ -56,6 +57,10 @@ class Wires(Protocol):
 
     def note_answered(self, message_id: str) -> None:
         """It had another one."""
+
+    def refused(self, person: Address, what: str, response: Response) -> bool:
+        """A person's side has refused something in which `what` (words of `abilities`) was; whether less
+        would do."""
 
 
 class Sending:
@@ -143,6 +148,11 @@ class Sending:
             self._next(target, avoid=False)
             return
         self.route.good(target)
+        if self._draft.could_refuse and self._wires.refused(
+            self.delivery.content.recipient, self._draft.could_refuse, response
+        ):
+            self.delivery.again()
+            return
         error = error_from(response, _redirect(response))
         error.certain = error.certain and self._certain
         if status == 482 and (self._tried or self.delivery.attempt):

@@ -21,14 +21,18 @@ from rialto.core.network import Context, Origin
 from rialto.model.errors import DeliveryError, LocalProtocolError, Reason, Refused
 from rialto.net.hostport import join_host_port
 from rialto.networks.sip import ua
+from rialto.networks.sip.abilities import COMPOSING, CPIM, Abilities
 from rialto.networks.sip.addresses import folded
+from rialto.networks.sip.bodies import Said
+from rialto.networks.sip.fates import Fates
 from rialto.networks.sip.flows import Flow, StreamFlow, UdpFlow
 from rialto.networks.sip.identity import Doubt, Prover, Sender
 from rialto.networks.sip.inbound import Answer
 from rialto.networks.sip.presence import SipPresence
 from rialto.networks.sip.routes import Route
 from rialto.networks.sip.settings import DEFAULT_PORTS, Settings
-from rialto.networks.sip.translate import to_message
+from rialto.networks.sip.talks import Talks
+from rialto.networks.sip.translate import read, recipient_of, to_message, unsupported
 from rialto.networks.sip.transport import Transports
 from rialto.networks.sip.trunk import Trunk
 from rialto.networks.sip.wire import BadMessage, Request, Response, response_to, validate
@@ -57,6 +61,8 @@ class Reception:
         later: Callable[[], None],
         route: Callable[[Trunk, str], Route],
         presence: SipPresence,
+        talks: Talks,
+        abilities: Abilities,
     ) -> None:
         self.name = context.name
         self.context = context
@@ -72,6 +78,8 @@ class Reception:
         self._later = later
         self._route = route
         self._presence = presence
+        self._talks = talks
+        self._abilities = abilities
         self._loop = asyncio.get_running_loop()
         self._logged: OrderedDict[tuple[str, str], float] = OrderedDict()
         self.own_names: frozenset[str] = frozenset()
@@ -162,19 +170,37 @@ class Reception:
         """A MESSAGE from a proven sender. Raises BadMessage."""
         hub, trunk = self._hub, sender.trunk
         flow: Any = transaction.flow
-        message = to_message(request, sender.address, hub.new_id(), self.context.clock())
+        said = read(request)
+        settings = trunk.settings
+        secure_only = request.uri[:5].lower() == "sips:" or request.to.uri.scheme == "sips"
+        origin = Origin(trunk.peer, sender.address.domain, sender.proof, flow.secured, secure_only)
+        if said.imdns or said.composing is not None:
+            self._take_notice(transaction, request, sender, said, origin)
+            return
+        if said.envelope is not None:
+            self._abilities.shown(sender.address, CPIM)
+        composing = settings.composing != "never"
+        message = to_message(
+            request,
+            sender.address,
+            hub.new_id(),
+            self.context.clock(),
+            said,
+            receipts=trunk.form.receipts,
+            chat_states=composing and self._abilities.can(sender.address, COMPOSING),
+        )
         if message is None:
             hub.count("ignored", self.name, "empty")
             self.answer(transaction, 200)
             return
         self._remember(sender, request, flow)
-        secure_only = request.uri[:5].lower() == "sips:" or request.to.uri.scheme == "sips"
-        origin = Origin(trunk.peer, sender.address.domain, sender.proof, flow.secured, secure_only)
-        answer = Answer(self, transaction, trunk.settings)
+        if composing:
+            self._talks.heard(message.sender, message.recipient)
+        answer = Answer(self, transaction, settings)
         transaction.owner = answer
         self.waiting += 1
-        if trunk.settings.answer == "honest" and trunk.settings.answer_wait_s > 0:
-            answer.timer = self.waits.start(trunk.settings.answer_wait_s, self._loop.time(), answer)
+        if settings.answer == "honest" and settings.answer_wait_s > 0:
+            answer.timer = self.waits.start(settings.answer_wait_s, self._loop.time(), answer)
         try:
             hub.accept(message, origin, answer)
         except DeliveryError as error:
@@ -184,6 +210,38 @@ class Reception:
         except Exception:
             # The sender must hear something, and the next message must not suffer from this one.
             _log.exception("a message could not be taken", network=self.name, call_id=request.call_id)
+            answer.fail(Refused(Reason.INTERNAL, "the gateway failed"))
+
+    def _take_notice(
+        self, transaction: ServerTransaction, request: Request, sender: Sender, said: Said, origin: Origin
+    ) -> None:
+        """What is no message: somebody is writing, or tells what became of a message. Raises BadMessage."""
+        person, recipient = sender.address, recipient_of(request)
+        flow: Any = transaction.flow
+        self._remember(sender, request, flow)
+        if said.envelope is not None:
+            self._abilities.shown(person, CPIM)
+        settings = sender.trunk.settings
+        if said.composing is not None:
+            if settings.composing == "never":
+                raise unsupported(request)  # RFC 3994 section 4: so that there will be no more of them
+            self._talks.read(said.composing, person, recipient, origin)
+            self.answer(transaction, 200)
+            return
+        if not sender.trunk.form.receipts:
+            raise unsupported(request)
+        self._talks.heard(person, recipient)
+        answer = Answer(self, transaction, settings)
+        transaction.owner = answer
+        self.waiting += 1
+        at = said.envelope.sent_at if said.envelope is not None else None
+        fates = Fates(self._hub, self.context.secret, self.name)
+        try:
+            fates.take(said.imdns, origin, sender=person, recipient=recipient, at=at, inbound=answer)
+        except DeliveryError as error:
+            answer.fail(error)
+        except Exception:
+            _log.exception("a receipt could not be taken", network=self.name, call_id=request.call_id)
             answer.fail(Refused(Reason.INTERNAL, "the gateway failed"))
 
     def _remember(self, sender: Sender, request: Request, flow: Flow) -> None:

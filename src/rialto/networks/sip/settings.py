@@ -161,9 +161,9 @@ class PeerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     cpim: Annotated[
         Literal["auto", "always", "never"],
         Meta(
-            description="When a message goes in an envelope of its own (message/cpim, RFC 3862). `auto`: when "
-            "its writer asks for a receipt, and only to those who have not refused one (415); `always`: every "
-            "message, as RCS wants it; `never`: none, so that receipts can't be asked for."
+            description="When a message goes in an envelope of its own (message/cpim, RFC 3862). `auto`: "
+            "when its writer asks for a receipt, and only to those who have not refused one (415); `always`: "
+            "every message, as RCS wants it; `never`: none, so that receipts can't be asked for."
         ),
     ] = "auto"
     receipts: Annotated[
@@ -176,9 +176,9 @@ class PeerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     composing: Annotated[
         Literal["reply", "always", "never"],
         Meta(
-            description="Tell the peer's users that somebody is writing to them (RFC 3994). `reply`: those who "
-            "have written themselves; `always`: all; `never`: nobody, and nothing of the kind is taken from "
-            "them. Who refuses such a notice (415) gets no other."
+            description="Tell the peer's users that somebody is writing to them (RFC 3994). `reply`: those "
+            "who have written themselves; `always`: all; `never`: nobody, and nothing of the kind is taken "
+            "from them. Who refuses such a notice (415) gets no other."
         ),
     ] = "reply"
     html: Annotated[
@@ -350,4 +350,20 @@ def features(peer: PeerSettings) -> Features:
         in_flight_per_recipient=1,  # RFC 3428 section 8
         in_flight=peer.in_flight,
         encrypted=peer.transports == ("tls",),
+        rich=peer.html != "never",
+        receipts=tuple(Disposition) if peer.receipts and peer.cpim != "never" else (),
+        files="rcs" if peer.files == "rcs" else "",
+        sealed=("smime",),
+        composing=peer.composing != "never",
     )
+
+
+def without(features: Features, lacking: str) -> Features:
+    """The same for somebody who has refused some of it: words of `abilities`."""
+    if CPIM in lacking:
+        features = replace(features, receipts=())
+    if FORM in lacking:
+        features = replace(features, rich=False, files="", sealed=())
+    if COMPOSING in lacking:
+        features = replace(features, composing=False)
+    return features

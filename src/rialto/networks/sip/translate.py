@@ -5,6 +5,8 @@ branch, from the target, because another target means another transaction: RFC 3
 that was on the wire before a crash is the same request after it, which its receiver recognises as a
 retransmission, or at least as the same message. A thread makes the Call-ID; the From tag is then what tells
 its messages apart (RFC 3261 section 8.2.2.2), and CSeq follows the clock, so that it grows within a thread.
+
+What stands in a body is read by `bodies` and written by `envelopes`.
 """
 
 from __future__ import annotations
@@ -13,7 +15,6 @@ import hashlib
 import re
 import zlib
 from collections.abc import Callable
-from datetime import datetime
 from email.utils import formatdate, parsedate_to_datetime
 from functools import lru_cache
 
@@ -21,20 +22,25 @@ import msgspec
 
 from rialto.model.address import Address
 from rialto.model.errors import AddressError, Reason, Refused
-from rialto.model.message import Content, Message, Report
-from rialto.networks.sip import notices
+from rialto.model.message import Content, Disposition, Message, Receipt, Report
+from rialto.networks.sip import envelopes, notices
+from rialto.networks.sip.abilities import CPIM, FORM
 from rialto.networks.sip.addresses import address_of, address_of_header, uri_of
+from rialto.networks.sip.bodies import ACCEPT, Malformed, Said, Unsupported
+from rialto.networks.sip.bodies import read as read_body
+from rialto.networks.sip.envelopes import PLAIN, TEXT, Form, Written
 from rialto.networks.sip.faces import display, name_of
+from rialto.networks.sip.originals import Original, origin_id_of, original_of
 from rialto.networks.sip.threads import call_id_from, thread_from
 from rialto.networks.sip.wire import MAGIC_COOKIE, BadMessage, Request, parse_uri
-from rialto.networks.sip.wire.headers import parse_media_type
-from rialto.wire import cpim
+from rialto.wire import cpim, imdn, iscomposing
+from rialto.wire.iscomposing import IsComposing
+from rialto.wire.mime import MimeError, decode_transfer
 
 HOP = "Rialto-Hop"
 AUTOMATIC = "Rialto-Automatic"
 """Headers of ours: the gateways that a message has passed; that it was written by a program."""
 
-ACCEPT = "text/plain, message/cpim"
 MAX_HOPS = 16
 MAX_FORWARDS = 70
 
@@ -43,17 +49,6 @@ _OLD_S = 10.0
 """A Date further back than this says that the message has been waiting; clocks differ by less."""
 _TOKEN = re.compile(r"[A-Za-z0-9.!%*_+`'~-]{1,64}\Z", re.ASCII)
 _LANGUAGE = re.compile(r"[A-Za-z]{1,8}(?:-[A-Za-z0-9]{1,8})*\Z", re.ASCII)
-_UNDERSTOOD = (
-    "From",
-    "To",
-    "cc",
-    "DateTime",
-    "Subject",
-    "NS",
-    "Require",
-    "Message-ID",
-    "Disposition-Notification",
-)
 
 
 class Draft(msgspec.Struct, frozen=True):
@@ -67,12 +62,17 @@ class Draft(msgspec.Struct, frozen=True):
     cseq: int
     headers: tuple[tuple[str, str], ...]
     body: bytes
+    could_refuse: str = ""
+    """What of it a user agent might not take, although it would take plain text: words of `abilities`."""
 
 
-def draft(content: Content, *, server_name: str, spell: Callable[[Address], str]) -> Draft:
-    """Write a message or a report as a MESSAGE; `spell` tells how somebody writes the own user part.
+def draft(
+    content: Content, *, server_name: str, spell: Callable[[Address], str], form: Form = PLAIN
+) -> Draft:
+    """Write a message, a report or a receipt as a MESSAGE; `spell` tells how somebody writes the own user
+    part, `form` what its peer wants.
 
-    Raises Refused for an address that SIP cannot carry.
+    Raises Refused for an address that SIP cannot carry, and for a receipt that nobody could understand.
     """
     recipient, sender = content.recipient, content.sender
     try:
@@ -85,45 +85,159 @@ def draft(content: Content, *, server_name: str, spell: Callable[[Address], str]
     tag = content.id if _TOKEN.match(content.id) else _digest(content.id)
     call_id = (call_id_from(content.thread) if content.thread else None) or f"{tag}@{server_name}"
     headers: list[tuple[str, str]] = []
-    text: str
-    name = ""
-    if isinstance(content, Report):
-        text = notices.sentence(content)
-        written_at = content.received_at
-        headers.append((AUTOMATIC, "failure-notice"))
-        language = "en"
-    else:
-        text = content.text
+    name = could_refuse = ""
+    to_uri = uri
+    written_at = content.received_at
+    body: bytes
+    if isinstance(content, Message):
         name = display(content.nick)
-        written_at = content.received_at if content.sent_at is None else content.sent_at
-        language = content.language
+        if content.sent_at is not None:
+            written_at = content.sent_at
+        language = content.language if _LANGUAGE.match(content.language) else ""
         if content.subject:
             headers.append(("Subject", _line(content.subject)))
         if content.hops:
             headers.append((HOP, ", ".join(content.hops)))
         if content.automatic:
             headers.append((AUTOMATIC, "yes"))
+        if content.rich or content.files or content.sealed:
+            inner = envelopes.content(content, html=form.html, rcs_files=form.rcs_files)
+            body, content_type = inner.data, inner.content_type
+            could_refuse = FORM if inner.has_form else ""
+        else:
+            body, content_type = envelopes.lines(content.text), TEXT
+        if form.cpim == "always" or (content.wants and form.cpim == "auto"):
+            body = envelopes.wrap(
+                Written(content_type, body),
+                sender=from_uri,
+                recipient=uri,
+                message_id=envelopes.message_id_for(content.id, form.secret),
+                written_at=written_at,
+                nick=_line(content.nick),
+                subject=content.subject,
+                language=language,
+                wants=content.wants,
+            )
+            content_type = cpim.MEDIA_TYPE
+            could_refuse = f"{CPIM} {could_refuse}" if form.cpim == "auto" else could_refuse
+    else:
+        original = original_of(content.origin_id) if form.receipts else None
+        language = ""
+        if original is not None and (told := _told(content, original)) is not None:
+            headers.append((AUTOMATIC, "receipt"))
+            uri = _route_of(original, recipient) or uri
+            body = envelopes.wrap(
+                envelopes.notification(
+                    original, kind=told[0], status=told[1], recipient_uri=from_uri, at=_original_at(content)
+                ),
+                sender=from_uri,
+                recipient=to_uri,
+                message_id=envelopes.message_id_for(content.id, form.secret),
+                written_at=content.at if isinstance(content, Receipt) else written_at,
+                routes=original.routes,
+            )
+            content_type = cpim.MEDIA_TYPE
+        elif isinstance(content, Report):
+            headers.append((AUTOMATIC, "failure-notice"))
+            language = "en"
+            body, content_type = envelopes.lines(notices.sentence(content)), TEXT
+        else:
+            raise Refused(Reason.NOT_SUPPORTED, "the message asked for no receipt")
     # RFC 3428 section 7: with Date, Expires has a beginning, and a message that waited shows when it
     # was written.
     headers.append(("Date", _date(int(written_at))))
     if content.expires_at is not None:
         headers.append(("Expires", str(max(0, int(content.expires_at - written_at)))))
-    if _LANGUAGE.match(language):
+    if language:
         headers.append(("Content-Language", language))  # MSG-15
-    headers.append(("Content-Type", "text/plain;charset=UTF-8"))
-    body = (
-        text.replace("\r\n", "\n").replace("\n", "\r\n") if "\n" in text else text
-    )  # RFC 2046 section 4.1.1
+    headers.append(("Content-Type", content_type))
     return Draft(
         content.id,
         uri,
         f"{name}<{from_uri}>;tag={tag}",  # MSG-16: no Contact; ADR-21: `gr` inside the brackets
-        f"<{uri}>",
+        f"<{to_uri}>",
         call_id,
         max(1, int(content.received_at) - _EPOCH),
         tuple(headers),
-        body.encode("utf-8", "replace"),
+        body,
+        could_refuse,
     )
+
+
+def asks_for_failures(report: Report) -> bool:
+    """Whether the writer of the message has asked to hear of failures by a notification (RCT-14)."""
+    original = original_of(report.origin_id)
+    return original is not None and original.wants_failure
+
+
+def _told(content: Receipt | Report, original: Original) -> tuple[str, str] | None:
+    """Kind and status of the notification; None where none was asked for."""
+    if isinstance(content, Receipt):
+        return envelopes.told(content.disposition)
+    if not original.wants_failure:
+        return None
+    if not content.certain:
+        return imdn.DELIVERY, "error"  # RFC 5438 section 8.1: who cannot know its fate says so
+    denied = content.reason in (Reason.FORBIDDEN, Reason.POLICY, Reason.DECLINED)
+    return imdn.DELIVERY, "forbidden" if denied else "failed"  # section 11.1.7
+
+
+def _original_at(content: Receipt | Report) -> float:
+    sent_at = content.sent_at if isinstance(content, Receipt) else None
+    return content.received_at if sent_at is None else sent_at
+
+
+def _route_of(original: Original, recipient: Address) -> str:
+    """The topmost of those that want the notification to pass by them (RFC 5438 section 7.2.1), if it is of
+    the same domain: it was the sender who named it, and could have named anybody (section 14)."""
+    if not original.routes:
+        return ""
+    try:
+        host = parse_uri(original.routes[0]).host.lower()
+    except AddressError:
+        return ""
+    own = host == recipient.domain or host.endswith(f".{recipient.domain}")
+    return original.routes[0] if own else ""
+
+
+def notice(
+    status: IsComposing,
+    sender: Address,
+    recipient: Address,
+    *,
+    thread: str,
+    tag: str,
+    now: float,
+    server_name: str,
+    spell: Callable[[Address], str],
+    form: Form,
+) -> Request:
+    """That somebody is writing, as a MESSAGE without Via. `tag` is random; `now` is the time of day.
+
+    Raises Refused for an address that SIP cannot carry.
+    """
+    try:
+        uri, from_uri = str(uri_of(recipient, spell(recipient))), str(uri_of(sender))
+    except AddressError as error:
+        raise Refused(Reason.NOT_FOUND, "no SIP address can be written", detail=str(error)) from None
+    content_type, body = iscomposing.MEDIA_TYPE, iscomposing.write(status)
+    if form.cpim == "always":
+        body = envelopes.wrap(
+            Written(content_type, body), sender=from_uri, recipient=uri, message_id=tag, written_at=now
+        )
+        content_type = cpim.MEDIA_TYPE
+    call_id = (call_id_from(thread) if thread else None) or f"{tag}@{server_name}"
+    headers = [
+        ("Max-Forwards", "70"),
+        ("From", f"<{from_uri}>;tag={tag}"),
+        ("To", f"<{uri}>"),
+        ("Call-ID", call_id),
+        ("CSeq", f"{max(1, int(now) - _EPOCH)} MESSAGE"),
+        ("Date", _date(int(now))),
+        ("Expires", str(status.lasts_s)),  # nobody shall keep it for somebody who is away
+        ("Content-Type", content_type),
+    ]
+    return Request("MESSAGE", uri, headers, body)
 
 
 def request_for(
@@ -152,37 +266,73 @@ def branch_for(message: Draft, target: str, answered: int) -> str:
     return f"{MAGIC_COOKIE}{tag}.{where}.{answered}" if answered else f"{MAGIC_COOKIE}{tag}.{where}"
 
 
-class Body(msgspec.Struct, frozen=True):
-    """What a MESSAGE says, and what its CPIM envelope (if it has one) adds."""
+def read(request: Request) -> Said:
+    """What a MESSAGE says. Raises BadMessage with 400 or 415, and the headers that these must carry."""
+    firsts = request.firsts
+    encoding = firsts.get("Content-Encoding")
+    if encoding is not None and encoding.strip().lower() not in ("", "identity"):
+        raise BadMessage(
+            415, "Unsupported Content Encoding", request, headers=(("Accept-Encoding", "identity"),)
+        )
+    if "Content-Disposition" in firsts:
+        _check_disposition(request)
+    body = request.body
+    if "Content-Transfer-Encoding" in firsts:
+        try:
+            body = decode_transfer(body, firsts["Content-Transfer-Encoding"])
+        except MimeError as error:
+            raise BadMessage(400, f"Malformed Body: {error}", request) from None
+    try:
+        return read_body(request.content_type, body, language=firsts.get("Content-Language"))
+    except Unsupported:
+        raise unsupported(request) from None
+    except Malformed as error:
+        raise BadMessage(400, str(error), request) from None
 
-    text: str
-    language: str = ""
-    subject: str = ""
-    sender: Address | None = None
-    message_id: str = ""
-    sent_at: float | None = None
 
-
-def to_message(request: Request, sender: Address, message_id: str, now: float) -> Message | None:
+def to_message(
+    request: Request,
+    sender: Address,
+    message_id: str,
+    now: float,
+    said: Said | None = None,
+    *,
+    receipts: bool = True,
+    chat_states: bool = False,
+) -> Message | None:
     """Read a MESSAGE from a proven sender; None for one that says nothing.
 
-    Raises BadMessage with 400, 404, 415 or 416, and the headers that these must carry.
+    `said` is what `read` gave, `receipts` whether requests for them are heard, `chat_states` whether its
+    sender can be told that somebody is writing. Raises BadMessage with 400, 404, 415 or 416, and the headers
+    that these must carry.
     """
     get = request.firsts.get
-    body = _read(request)
-    if not body.text:
+    if said is None:
+        said = read(request)
+    if not said.text and not said.files and not said.sealed:
         return None  # nothing was said: an empty message would be a riddle to its reader (MSG-28)
-    try:
-        recipient = address_of(request.request_uri)
-    except AddressError as error:
-        raise BadMessage(404, f"{error}", request) from None
-    if not recipient.local:
-        raise BadMessage(404, "Nobody Named In Request-URI", request)
-    if body.sender is not None and not sender.instance and body.sender.bare == sender:
-        sender = (
-            body.sender
-        )  # a CPIM From is believed where it agrees (RFC 5438 section 9), for the instance it adds
-    sent_at = body.sent_at
+    recipient = recipient_of(request)
+    call_id = request.call_id
+    subject = _line(get("Subject") or "")
+    nick = name_of(request, sender)
+    origin_id = request.top_via.branch or call_id  # RFC 7572 table 2: the transaction identifier
+    sent_at = None
+    envelope = said.envelope
+    wants: tuple[Disposition, ...] = ()
+    message_name = ""
+    if envelope is not None:
+        around = envelope.sender
+        if around is not None and around.bare == sender.bare:
+            # What an envelope says of its sender is believed where it agrees (RFC 5438 section 9).
+            nick = nick or envelope.nick
+            if not sender.instance:
+                sender = around
+        subject = subject or _line(envelope.subject)
+        sent_at = envelope.sent_at
+        message_name = envelope.message_id
+        if receipts and (name := origin_id_of(envelope)):
+            origin_id = name
+            wants = envelope.wants
     if sent_at is None and (value := get("Date")) is not None:
         sent_at = _read_date(value)
     expires_at = None
@@ -190,29 +340,47 @@ def to_message(request: Request, sender: Address, message_id: str, now: float) -
         expires_at = (now if sent_at is None else sent_at) + seconds
     if sent_at is not None and not sent_at < now - _OLD_S:
         sent_at = None
-    number, _ = request.cseq
-    call_id = request.call_id
-    if body.message_id:
-        stable_id = _digest(f"imdn\0{body.message_id}")  # survives a resend with everything else new
+    if message_name:
+        # Survives a resend with everything else new. Some have called every message the same, so what it says
+        # counts as well.
+        people = f"{sender.local}@{sender.domain}\0{recipient.local}@{recipient.domain}"
+        stable_id = _digest(f"imdn\0{people}\0{message_name}\0{said.text}")
     else:
+        number, _ = request.cseq
         stable_id = _digest(f"{call_id}\0{number}\0{request.from_.tag or ''}")
     return Message(
         id=message_id,
         sender=sender,
         recipient=recipient,
-        text=body.text,
+        text=said.text,
         received_at=now,
-        language=body.language,
-        subject=_line(get("Subject") or "") or body.subject,
+        language=said.language,
+        subject=subject,
         thread=thread_from(call_id),
-        origin_id=request.top_via.branch or call_id,  # RFC 7572 table 2: the transaction identifier
+        origin_id=origin_id,
         stable_id=stable_id,
         sent_at=sent_at,
         expires_at=expires_at,
         hops=_hops(request) if HOP in request.firsts else (),
         automatic=is_automatic(request),
-        nick=name_of(request, sender),
+        nick=nick,
+        wants=wants,
+        rich=said.rich,
+        files=said.files,
+        sealed=said.sealed,
+        chat_states=chat_states,
     )
+
+
+def recipient_of(request: Request) -> Address:
+    """Who a request is for. Raises BadMessage with 404."""
+    try:
+        recipient = address_of(request.request_uri)
+    except AddressError as error:
+        raise BadMessage(404, f"{error}", request) from None
+    if not recipient.local:
+        raise BadMessage(404, "Nobody Named In Request-URI", request)
+    return recipient
 
 
 def is_automatic(request: Request) -> bool:
@@ -227,95 +395,25 @@ def is_automatic(request: Request) -> bool:
 # Reading
 
 
-def _read(request: Request) -> Body:
-    encoding = request.firsts.get("Content-Encoding")
-    if encoding is not None and encoding.strip().lower() not in ("", "identity"):
-        raise BadMessage(
-            415, "Unsupported Content Encoding", request, headers=(("Accept-Encoding", "identity"),)
-        )
-    _check_disposition(request)
-    media = request.content_type
-    if media is None:
-        # QUIRK(small devices): RFC 3261 section 20.15 wants a type; without one it can only be a text.
-        return Body(_decode(request.body, None, request), _language(request.firsts.get("Content-Language")))
-    if media.essence == "text/plain":
-        return Body(
-            _decode(request.body, media.param("charset"), request),
-            _language(request.firsts.get("Content-Language")),
-        )
-    if media.essence == "message/cpim":
-        return _unwrap(request)
-    raise _unsupported(request)
-
-
-def _unwrap(request: Request) -> Body:
-    try:
-        envelope = cpim.parse(request.body, _UNDERSTOOD)
-        inner = parse_media_type(envelope.content_header("Content-Type") or "text/plain")
-    except cpim.CpimError as error:
-        raise BadMessage(400, f"Malformed message/cpim: {error}", request) from None
-    except ValueError:
-        raise BadMessage(400, "Malformed Content-Type In message/cpim", request) from None
-    if inner.essence != "text/plain" or envelope.content_header("Content-Transfer-Encoding") is not None:
-        raise _unsupported(request)
-    subject = envelope.get("Subject")
-    imdn = envelope.get("Message-ID", cpim.IMDN)
-    stamp = envelope.get("DateTime")
-    return Body(
-        _decode(envelope.content, inner.param("charset"), request),
-        _language(envelope.content_header("Content-Language") or request.firsts.get("Content-Language")),
-        _line(subject.value) if subject else "",
-        _cpim_sender(envelope),
-        imdn.value[:255] if imdn else "",
-        _read_time(stamp.value) if stamp else None,
-    )
-
-
-def _cpim_sender(envelope: cpim.Cpim) -> Address | None:
-    header = envelope.get("From")
-    if header is None:
-        return None
-    try:
-        return address_of(parse_uri(cpim.parse_address(header.value)[1]))
-    except (cpim.CpimError, AddressError):
-        return None
-
-
-def _unsupported(request: Request) -> BadMessage:
+def unsupported(request: Request) -> BadMessage:
+    """Section 8.2.3 of RFC 3261."""
     return BadMessage(415, "Unsupported Media Type", request, headers=(("Accept", ACCEPT),))
 
 
 def _check_disposition(request: Request) -> None:
-    value = request.firsts.get("Content-Disposition")
-    if value is None:
-        return
+    value = request.firsts["Content-Disposition"]
     kind, _, params = value.partition(";")
-    if kind.strip().lower() != "render" and "handling=optional" not in params.replace(" ", "").lower():
-        raise _unsupported(request)  # RFC 3261 section 20.11
-
-
-def _decode(data: bytes, charset: str | None, request: Request) -> str:
-    name = (charset or "utf-8").strip("\"' ").lower()
-    try:
-        text = data.decode("utf-8" if name in ("utf8", "us-ascii", "ascii") else name)
-    except LookupError:
-        raise _unsupported(request) from None
-    except (UnicodeDecodeError, ValueError):
-        # QUIRK(old phones): what is no UTF-8 is the Latin-1 of whoever did not think of it; nothing
-        # is lost by it.
-        text = data.decode("latin-1")
-    return text.replace("\r\n", "\n") if "\r" in text else text
+    # `notification` is what RFC 5438 section 7.2.1 marks its documents with.
+    if kind.strip().lower() in ("render", "notification"):
+        return
+    if "handling=optional" not in params.replace(" ", "").lower():
+        raise unsupported(request)  # RFC 3261 section 20.11
 
 
 def _hops(request: Request) -> tuple[str, ...]:
     tokens = (token.strip() for line in request.get_all(HOP) for token in line.split(","))
     # One more than we would ever let pass is enough to know that it is too many.
     return tuple(token for token in tokens if _TOKEN.match(token))[: MAX_HOPS + 1]
-
-
-def _language(value: str | None) -> str:
-    first = (value or "").split(",")[0].strip()
-    return first if _LANGUAGE.match(first) else ""
 
 
 def _number(value: str) -> int | None:
@@ -328,14 +426,6 @@ def _read_date(value: str) -> float | None:
         return parsedate_to_datetime(value).timestamp()
     except (ValueError, OverflowError):
         return None
-
-
-def _read_time(value: str) -> float | None:
-    try:
-        moment = datetime.fromisoformat(value.strip())  # RFC 3339
-    except ValueError:
-        return None
-    return moment.timestamp() if moment.tzinfo is not None else None
 
 
 # Writing

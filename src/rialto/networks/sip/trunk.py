@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from ipaddress import ip_address
 
-from rialto.core.network import Peer
+from rialto.core.network import Features, Peer
 from rialto.model.errors import ConfigError
 from rialto.net.certificates import Trust
-from rialto.networks.sip.settings import PeerSettings, parse_networks, parse_proxy, secret
+from rialto.networks.sip.abilities import CPIM
+from rialto.networks.sip.envelopes import Form
+from rialto.networks.sip.settings import PeerSettings, parse_networks, parse_proxy, secret, without
 from rialto.networks.sip.wire import Uri
 from rialto.networks.sip.wire.digest import Answerer, Secret
 
@@ -18,10 +20,11 @@ class Trunk:
     """A peer, ready for use.
 
     `proxy`: where everything goes, or None for RFC 3263 on the domain. `answerer`: our credentials there.
-    `passwords`: those that the peer may use here. `trust`: what its certificates are judged by.
+    `passwords`: those that the peer may use here. `trust`: what its certificates are judged by. `form`: how
+    it wants its messages.
     """
 
-    def __init__(self, peer: Peer, trust: Trust) -> None:
+    def __init__(self, peer: Peer, trust: Trust, secret_of_ours: bytes = b"") -> None:
         settings = peer.settings
         if not isinstance(settings, PeerSettings):
             raise ConfigError(f"peers.{peer.name}", "settings of a SIP peer")
@@ -44,6 +47,14 @@ class Trunk:
             f"peers.{peer.name}.password", settings.password, settings.password_file, settings.password_env
         )
         self.answerer = Answerer(Secret(settings.username, password)) if settings.username else None
+        self.form = Form(
+            cpim=settings.cpim,
+            html=settings.html,
+            rcs_files=settings.files == "rcs",
+            receipts=settings.receipts and settings.cpim != "never",
+            secret=secret_of_ours,
+        )
+        self._features: dict[str, Features] = {"": peer.features}
         self.troubled = False
         """Whether any of its servers has failed since it was last heard of."""
         self.credentials_header = "Proxy-Authorization"  # whichever was asked for last
@@ -61,6 +72,15 @@ class Trunk:
                 "at least one account, because `trust` says digest",
                 'add accounts = [{ username = "...", password_file = "..." }]',
             )
+
+    def features(self, lacking: str) -> Features:
+        """What can be carried to a user of the peer who has refused some of it (words of `abilities`)."""
+        known = self._features.get(lacking)
+        if known is None:
+            if self.settings.cpim == "always":
+                lacking = lacking.replace(CPIM, "")
+            known = self._features[lacking] = without(self.peer.features, lacking)
+        return known
 
     def owns_address(self, host: str) -> bool:
         """Whether requests from this IP address are the peer's, by its `addresses`."""
