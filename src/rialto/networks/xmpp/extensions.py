@@ -5,7 +5,7 @@
 | OMEMO, OpenPGP, OTR, `<encryption/>` | `sealed` | `sealed` |
 | `<replace/>`, `<retract/>`, `<reactions/>`, `<reply/>`, `<fallback/>` | `relation` | `relations` |
 | `<html/>`, marks in the text | `rich` | `formatting` |
-| `<x xmlns='jabber:x:oob'/>`, `<file-sharing/>`, `<reference/>` | `files` | `attachments` |
+| `<x/>` of XEP-0066, `<file-sharing/>`, `<reference/>` | `files` | `attachments` |
 | `<nick/>` | `nick` | here; written by `translate` |
 | `<forwarded/>` | quoted in the text | here |
 
