@@ -14,6 +14,7 @@ import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 from wsgiref.simple_server import WSGIServer
 
 import structlog
@@ -22,8 +23,10 @@ from prometheus_client import start_http_server
 from rialto import config as configuration
 from rialto.config import Config
 from rialto.control import Control
+from rialto.core.files import Files
 from rialto.core.hub import Hub
 from rialto.core.local import LocalNetwork
+from rialto.core.metrics import Metrics
 from rialto.core.network import Context, Network, Peer
 from rialto.model.errors import ConfigError
 from rialto.net.certificates import load_anchors
@@ -32,6 +35,9 @@ from rialto.net.hostport import split_host_port
 from rialto.net.tls import CertificateStore, KeyPair
 from rialto.store.lock import Lock
 from rialto.store.store import Store
+
+if TYPE_CHECKING:
+    from rialto.web.server import Web
 
 HOUSEKEEPING_EVERY_S = 5.0
 FORGET_EVERY_S = 600.0
@@ -54,6 +60,18 @@ class App:
         self._lock = Lock(self.data_dir)
         self._secret = self.store.secret("instance")
         self._certificates = CertificateStore(_pairs(config))
+        self.metrics = Metrics()
+        self.files = (
+            Files(
+                self.data_dir / "files",
+                config.files,
+                url=config.web.url,
+                clock=time.time,
+                metrics=self.metrics,
+            )
+            if config.web.listen
+            else None
+        )
         self.networks = self._create(config)
         self.local = LocalNetwork(config.server.name)
         self.hub = Hub(
@@ -63,7 +81,9 @@ class App:
             presence=config.presence,
             server_name=config.server.name,
             clock=time.time,
+            metrics=self.metrics,
         )
+        self.web = _web(config, self.files) if self.files is not None else None
         self.control = Control(self)
         self._tasks: list[asyncio.Task[None]] = []
         self._metrics: WSGIServer | None = None
@@ -93,9 +113,13 @@ class App:
         _log.info("ready", server=self.config.server.name, peers=len(self.peers))
 
     async def _start(self) -> None:
+        if self.files is not None:
+            self._open_files(self.files)
         await self.hub.start({**self.networks, self.local.name: self.local})
         for network in self.networks.values():
             await network.start(self.hub)
+        if self.web is not None:
+            await self.web.start()
         self.hub.go()
         await self.control.start(self.data_dir / "control.sock")
         if self.config.server.metrics:
@@ -110,6 +134,14 @@ class App:
                 ) from error
         self._tasks.append(asyncio.create_task(self._keep_house()))
 
+    def _open_files(self, files: Files) -> None:
+        try:
+            files.start()
+        except OSError as error:
+            raise ConfigError(
+                f"{self.data_dir}/files", f"a folder that can be used ({error})", "see who owns it"
+            ) from error
+
     async def stop(self) -> None:
         """Stop in good order, within the grace that is configured (and a little more to write)."""
         notify("STOPPING=1")
@@ -122,8 +154,12 @@ class App:
             self._metrics.shutdown()
             self._metrics.server_close()
             self._metrics = None
+        if self.web is not None:
+            await self.web.stop()
         await self.hub.stop(grace_s)
         await asyncio.gather(*(network.stop(grace_s) for network in self.networks.values()))
+        if self.files is not None:
+            self.files.close()
         await self.hub.close()
         self._lock.release()
         _log.info("stopped")
@@ -145,7 +181,15 @@ class App:
                 raise ConfigError(f"{fresh.path}: server", "the same name and data_dir", "restart for that")
             if set(fresh.networks) != set(self.config.networks):
                 raise ConfigError(f"{fresh.path}: networks", "the same networks", "restart for that")
+            if bool(fresh.web.listen) != (self.web is not None) or (
+                self.web is not None
+                and (fresh.web.listen, fresh.web.url) != (self.config.web.listen, self.config.web.url)
+            ):
+                raise ConfigError(f"{fresh.path}: web", "the same listen and url", "restart for that")
             self._certificates.reload(_pairs(fresh))
+            if self.web is not None and self.files is not None:
+                self.web.reload(fresh.web)
+                self.files.settings = fresh.files
             created = self._create(fresh)
             for name, network in self.networks.items():
                 await network.reload(created[name])
@@ -173,6 +217,7 @@ class App:
                     anchors=anchors,
                     clock=time.time,
                     tap=self._tap,
+                    files=self.files,
                 ),
             )
             for name, network in config.networks.items()
@@ -182,6 +227,8 @@ class App:
         forget_at = 0.0
         while True:
             self.hub.gauge()
+            if self.files is not None:
+                self.files.sweep()
             notify("WATCHDOG=1")
             if time.monotonic() >= forget_at:
                 forget_at = time.monotonic() + FORGET_EVERY_S
@@ -190,6 +237,14 @@ class App:
                 except Exception as error:  # a full disk; the watchdog must not end us for it
                     _log.error("old trails could not be forgotten", error=str(error))
             await asyncio.sleep(HOUSEKEEPING_EVERY_S)
+
+
+def _web(config: Config, files: Files) -> Web:
+    # The framework is slow to import, and not everybody wants it.
+    from rialto.web.application import application
+    from rialto.web.server import Web
+
+    return Web(config.web, application(files), grace_s=config.server.grace_s)
 
 
 async def serve(config: Config) -> None:

@@ -1,6 +1,7 @@
 """The configuration file: what may stand in it, and what is wrong with what does.
 
-It is TOML. `[server]`, `[dns]`, `[tls]`, `[queue]`, `[presence]` and `[log]` are described here; each
+It is TOML. `[server]`, `[dns]`, `[tls]`, `[queue]`, `[presence]`, `[web]`, `[files]` and `[log]` are
+described here, or where their settings are used; each
 `[networks.NAME]` by the `Settings` of that network, and each `[[peers]]` by the `PeerSettings` of its network
 besides the keys of `PeerTable`. Every field says what it is for (`rialto config describe` prints that), and
 every mistake is reported with the file, the key, what was expected, and the remedy.
@@ -20,12 +21,15 @@ import msgspec
 from msgspec import Meta
 from msgspec.structs import fields
 
+from rialto.core.files import FileSettings
 from rialto.core.local import NAME as LOCAL
 from rialto.core.network import Peer
 from rialto.core.presence import PresenceSettings
 from rialto.core.settings import QueueSettings
 from rialto.model.address import canonical_domain
 from rialto.model.errors import AddressError, ConfigError
+from rialto.net.hostport import join_host_port, split_host_port
+from rialto.web.settings import WebSettings
 
 DEFAULT_PATH = Path("/etc/rialto/rialto.toml")
 
@@ -119,6 +123,8 @@ class Config(msgspec.Struct, frozen=True):
     tls: TlsTable
     queue: QueueSettings
     presence: PresenceSettings
+    web: WebSettings
+    files: FileSettings
     log: LogTable
     networks: dict[str, NetworkConfig]
     peers: tuple[Peer, ...]
@@ -140,6 +146,8 @@ TABLES: dict[str, type[msgspec.Struct]] = {
     "tls": TlsTable,
     "queue": QueueSettings,
     "presence": PresenceSettings,
+    "web": WebSettings,
+    "files": FileSettings,
     "log": LogTable,
 }
 
@@ -188,6 +196,8 @@ def parse(data: Mapping[str, Any], path: str = "configuration") -> Config:
         tls=tables["tls"],
         queue=tables["queue"],
         presence=tables["presence"],
+        web=_web(tables["web"], f"{path}: web"),
+        files=tables["files"],
         log=tables["log"],
         networks={
             name: NetworkConfig(
@@ -197,6 +207,20 @@ def parse(data: Mapping[str, Any], path: str = "configuration") -> Config:
         },
         peers=peers,
     )
+
+
+def _web(web: WebSettings, where: str) -> WebSettings:
+    """The settings with the address that links begin with."""
+    if not web.listen:
+        return web
+    try:
+        host, port = split_host_port(web.listen)
+    except ValueError as error:
+        raise ConfigError(f"{where}.listen", "an address and a port", str(error)) from None
+    if bool(web.certificate) != bool(web.key):
+        raise ConfigError(f"{where}.key", "a certificate and its key, or neither")
+    scheme = "https" if web.certificate else "http"
+    return msgspec.structs.replace(web, url=web.url or f"{scheme}://{join_host_port(host, port)}")
 
 
 def _peers(

@@ -27,6 +27,7 @@ from rialto.model.presence import Pair
 
 if TYPE_CHECKING:
     from rialto.app import App
+    from rialto.core.files import Files
 
 MAX_LINE_BYTES = 1024 * 1024
 
@@ -55,6 +56,8 @@ class Control:
             "retry": self._retry,
             "drop": self._drop,
             "why": self._why,
+            "files": self._files,
+            "remove_file": self._remove_file,
             "reload": self._reload,
         }
 
@@ -189,6 +192,23 @@ class Control:
     async def _drop(self, request: Answer) -> Answer:
         why = str(request.get("why", "dropped by the operator"))
         return {"dropped": await self._app.hub.drop(str(request["id"]), why)}
+
+    async def _files(self, request: Answer) -> Answer:
+        files = self._store_of_files()
+        found = [stored for stored in files.all() if request.get("peer") in (None, stored.peer)]
+        most = int(request.get("most", 100))
+        listed = [
+            {"file": msgspec.to_builtins(stored), "url": files.link(stored).url} for stored in found[-most:]
+        ]
+        return {"files": listed, "more": len(found) - len(listed)}
+
+    async def _remove_file(self, request: Answer) -> Answer:
+        return {"removed": self._store_of_files().remove(str(request["token"]))}
+
+    def _store_of_files(self) -> Files:
+        if self._app.files is None:
+            raise ControlError("no files are kept: there is no `listen` in [web]")
+        return self._app.files
 
     async def _why(self, request: Answer) -> Answer:
         from rialto.core.presence import why  # slow to import, and this file is every command's

@@ -26,6 +26,7 @@ COMMANDS = {
     "why": "rialto.cli.why:why",
     "peers": "rialto.cli.peers:peers",
     "queue": "rialto.cli.queue:queue",
+    "files": "rialto.cli.files:files",
     "config": "rialto.cli.config:config",
     "backup": "rialto.cli.backup:backup",
     "restore": "rialto.cli.restore:restore",

@@ -37,6 +37,7 @@ COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "presence_failed": ("Failures that will be repeated, towards either side.", ("peer", "reason")),
     "presence_audits": ("Comparisons of what is known with what is so.", ("peer", "outcome")),
     "published": ("Answers of presence servers to what was published there.", ("peer", "answer")),
+    "files": ("Files that people of a peer sent to be fetched here.", ("peer", "outcome")),
     "store_errors": ("Units that could not be written.", ()),
 }
 """Counter name -> help and labels; exported as `rialto_<name>_total`."""
