@@ -97,20 +97,21 @@ def words(blocks: Rich) -> str:
             mark = f"{numbers[-1]}." if block.lists[-1] == "ol" else "•"
             head = "  " * (len(block.lists) - 1) + mark + " "
             indent = " " * len(head)
-        for number, line in enumerate(_with_links(block).split("\n")):
+        for number, line in enumerate("".join([run.text for run in with_links(block)]).split("\n")):
             lines.append("> " * block.quote + (indent if number else head) + line)
     return "\n".join(lines)
 
 
-def _with_links(block: Block) -> str:
-    parts: list[str] = []
+def with_links(block: Block) -> list[Run]:
+    """The runs, and after the words of each link where it leads, if those do not say so themselves."""
+    runs: list[Run] = []
     label = link = ""
     for run in (*block.runs, Run("")):
         if link and run.style.link != link:
             if label.strip() not in (link, link.partition(":")[2], link.partition("://")[2].rstrip("/")):
-                parts.append(f" <{link}>")
+                runs.append(Run(f" <{link}>"))
             label = ""
         link = run.style.link
         label = label + run.text if link else ""
-        parts.append(run.text)
-    return "".join(parts)
+        runs.append(run)
+    return runs[:-1]

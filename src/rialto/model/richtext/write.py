@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from html import escape
 from typing import Final
 
-from rialto.model.richtext.tree import Block, Rich, Style
+from rialto.model.richtext.tree import Block, Rich, Style, clean
 
 _NBSP: Final = "\u00a0"
 
@@ -60,7 +60,7 @@ def _inside(block: Block) -> str:
             link = run.style.link
             if link:
                 parts.append(f'<a href="{escape(link)}">')
-        text = run.text
+        text = clean(run.text)
         if not block.preformatted:
             text, after_space = _spaced(text, after_space, last=number == len(runs) - 1)
         opening, closing = _tags(run.style)
