@@ -56,7 +56,10 @@ def list_(config_path: Path, data_dir: Path | None, as_json: bool, peer: str | N
 @frame.instance_options
 @click.argument("token")
 def remove(config_path: Path, data_dir: Path | None, token: str) -> None:
-    """Remove the file with this TOKEN (the long part of its link) before its time."""
+    """Remove a file before its time.
+
+    TOKEN is the long part of its link.
+    """
     answer = ask(frame.socket_of(frame.folder(config_path, data_dir)), "remove_file", token=token)
     if not answer["removed"]:
         raise click.ClickException("no such file")

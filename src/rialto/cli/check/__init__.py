@@ -31,9 +31,9 @@ STYLES = {Level.OK: "green", Level.WARNING: "yellow", Level.ERROR: "red"}
 def check(config_path: Path, as_json: bool, offline: bool, problems: bool) -> int:
     """Look for mistakes, and say how to put them right.
 
-    In the configuration, the disk, the clock, the ports, the certificates, the DNS, and at each peer. One
-    line for each finding, and for each problem the remedy. Peers are asked by the running server, or, if
-    none runs, from here.
+    In the configuration, the disk, the clock, the ports, the certificates, the DNS, the web side, and at
+    each peer. One line for each finding, and for each problem the remedy. Peers are asked by the running
+    server, or, if none runs, from here.
 
     Exit code: 0, all is well; 1, there are warnings; 2, there are errors.
     """
@@ -50,7 +50,7 @@ def check(config_path: Path, as_json: bool, offline: bool, problems: bool) -> in
 
 
 def _findings(config_path: Path, offline: bool) -> Iterator[Finding]:
-    from rialto.cli.check import certificates, machine, names, reach
+    from rialto.cli.check import certificates, machine, names, reach, web
     from rialto.net.dns import Resolver
     from rialto.net.hostport import split_host_port
 
@@ -74,6 +74,7 @@ def _findings(config_path: Path, offline: bool) -> Iterator[Finding]:
         return await names.names(config, Resolver(servers, timeout_s=config.dns.timeout_s))
 
     yield from asyncio.run(look())
+    yield from web.web(config, running=running)
     if running:
         yield from reach.by_server(config)
         return

@@ -17,7 +17,7 @@ class Level(enum.IntEnum):
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """`area` is `config`, `disk`, `clock`, `ports`, `certificates`, `dns` or `peers`."""
+    """`area` is `config`, `disk`, `clock`, `ports`, `certificates`, `dns`, `web` or `peers`."""
 
     area: str
     level: Level

@@ -74,7 +74,8 @@ def _elsewhere(config: Config, folder: Path) -> Config:
         settings = msgspec.structs.replace(network.settings, **changes) if changes else network.settings
         networks[name] = msgspec.structs.replace(network, settings=settings)
     server = msgspec.structs.replace(config.server, data_dir=str(folder), metrics="", grace_s=0.5)
-    return msgspec.structs.replace(config, server=server, networks=networks)
+    web = msgspec.structs.replace(config.web, listen="")
+    return msgspec.structs.replace(config, server=server, networks=networks, web=web)
 
 
 def _socket(config: Config) -> Path:
