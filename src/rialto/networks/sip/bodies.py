@@ -49,6 +49,8 @@ _UNDERSTOOD = (
     "From", "To", "cc", "DateTime", "Subject", "NS", "Require",
     "Message-ID", "Disposition-Notification", "Original-To", "IMDN-Record-Route", "IMDN-Route",
 )  # fmt: skip
+_UTF_8 = ("charset", "utf-8")
+_UTF_8_UPPER = ("charset", "UTF-8")
 _LANGUAGE = re.compile(r"[A-Za-z]{1,8}(?:-[A-Za-z0-9]{1,8})*\Z", re.ASCII)
 _TOKEN = re.compile(r"[!-~]{1,255}\Z", re.ASCII)
 
@@ -134,8 +136,16 @@ def read(media: MediaType | None, data: bytes, *, language: str | None = None) -
 
     `language` is the value of Content-Language.
     """
-    if media is None or media.essence == "text/plain":  # nearly all
-        return _plain(None, _Entity(media, data, language_of(language)))
+    if media is None or (media.subtype == "plain" and media.type == "text" and len(media.params) < 2):
+        charset = media.params[0] if media is not None and media.params else _UTF_8
+        if charset == _UTF_8 or charset == _UTF_8_UPPER:  # nearly all
+            try:
+                text = data.decode()
+            except UnicodeDecodeError:
+                pass
+            else:
+                if "\r" not in text and text[:1] != "\ufeff":
+                    return Said(text=text, language=language_of(language)) if language else Said(text=text)
     return _Reader().read(_Entity(media, data, language_of(language)))
 
 

@@ -269,8 +269,7 @@ def branch_for(message: Draft, target: str, answered: int) -> str:
 def read(request: Request) -> Said:
     """What a MESSAGE says. Raises BadMessage with 400 or 415, and the headers that these must carry."""
     firsts = request.firsts
-    encoding = firsts.get("Content-Encoding")
-    if encoding is not None and encoding.strip().lower() not in ("", "identity"):
+    if "Content-Encoding" in firsts and firsts["Content-Encoding"].strip().lower() not in ("", "identity"):
         raise BadMessage(
             415, "Unsupported Content Encoding", request, headers=(("Accept-Encoding", "identity"),)
         )
@@ -309,7 +308,7 @@ def to_message(
     get = request.firsts.get
     if said is None:
         said = read(request)
-    if not said.text and not said.files and not said.sealed:
+    if not (said.text or said.files or said.sealed):
         return None  # nothing was said: an empty message would be a riddle to its reader (MSG-28)
     recipient = recipient_of(request)
     call_id = request.call_id
