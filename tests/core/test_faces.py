@@ -25,10 +25,15 @@ class Asked(ScriptedNetwork):
     def __init__(self) -> None:
         super().__init__("asked")
         self.asked: list[Pair] = []
+        self.shown: list[Pair] = []
 
     def look_up(self, pair: Pair, peer: Peer) -> None:
         assert peer.network == "asked"
         self.asked.append(pair)
+
+    def pictured(self, pair: Pair, peer: Peer) -> None:
+        assert peer.network == "asked"
+        self.shown.append(pair)
 
 
 def soon(call: Callable[..., Any], *args: Any) -> None:
@@ -149,6 +154,20 @@ def test_after_a_month_without_a_word_a_name_is_forgotten() -> None:
     stage.faces.learn(SEEN, Face(name="Alice"), "said")
     stage.time.advance(FORGET_S + 1)
     assert stage.faces.name(SEEN) == ""
+
+
+def test_who_sees_somebody_is_shown_the_picture_when_it_is_there() -> None:
+    stage = Stage()
+    picture = picture_of(b"GIF89a")
+    assert picture is not None
+    url = "https://b.example/bob.gif"
+    stage.faces.learn(Pair(ALICE, BOB), Face(picture_url=url), "document")
+    stage.faces.learn(Pair(CAROL, BOB), Face(picture_url=url), "document")
+    stage.faces.learn(Pair(ALICE, CAROL), Face(picture_url="https://b.example/carol.gif"), "document")
+    stage.faces.keep_picture(url, picture)
+    assert stage.network.shown == [Pair(ALICE, BOB)], "of those whose network can show it"
+    stage.faces.keep_picture(url, picture)
+    assert len(stage.network.shown) == 1, "once"
 
 
 def test_pictures_are_few_and_known_by_where_they_are(monkeypatch: Any) -> None:

@@ -43,6 +43,9 @@ class FaceNetwork(Protocol):
     def look_up(self, pair: Pair, peer: Peer) -> None:
         """Ask for what the presentity shows the watcher, and `learn` it as `card`. Never raises."""
 
+    def pictured(self, pair: Pair, peer: Peer) -> None:
+        """Of the watcher's network: there is a picture now of the presentity. Never raises."""
+
 
 class _Known:
     """Of one pair."""
@@ -131,24 +134,39 @@ class Faces:
 
     def keep_picture(self, url: str, picture: Picture) -> None:
         """It was fetched."""
-        self._pictures.pop(url, None)
-        if len(self._pictures) >= PICTURES:
+        if url not in self._pictures and len(self._pictures) >= PICTURES:
             del self._pictures[next(iter(self._pictures))]
+        news = self._pictures.get(url) != picture
         self._pictures[url] = picture
+        for pair, known in self._known.items():
+            if news and known.face.picture_url == url:
+                self._tell(pair)
 
     def _ask(self, pair: Pair, now: float) -> None:
         """Let the presentity's network ask, soon: it may be in the middle of something."""
-        if not self._networks or self._candidates is None or self._call_soon is None:
+        network, peer = self._home(pair.presentity)
+        if network is None or peer is None or self._call_soon is None:
             return
-        peers = self._candidates(pair.presentity.domain, "") if pair.presentity.local else ()
-        network = self._networks.get(peers[0].network) if peers else None
-        if network is None or self._buckets.take("", ASKS_PER_S, now):
+        if self._buckets.take("", ASKS_PER_S, now):
             return
         known = self._known.setdefault(pair, _Known())
         known.seen_at, known.asked_at = known.seen_at or now, now
         if len(self._known) > CAPACITY:
             del self._known[next(iter(self._known))]
-        self._call_soon(network.look_up, pair, peers[0])
+        self._call_soon(network.look_up, pair, peer)
+
+    def _tell(self, pair: Pair) -> None:
+        """Let the watcher's network say that there is a picture."""
+        network, peer = self._home(pair.watcher)
+        if network is not None and peer is not None and self._call_soon is not None:
+            self._call_soon(network.pictured, pair, peer)
+
+    def _home(self, person: Address) -> tuple[FaceNetwork | None, Peer | None]:
+        """Where somebody lives, if that is a network that has to do with faces."""
+        if not self._networks or self._candidates is None or not person.local:
+            return None, None
+        peers = self._candidates(person.domain, "")
+        return (self._networks.get(peers[0].network), peers[0]) if peers else (None, None)
 
 
 def of_person(person: Address, viewer: Address) -> Pair:

@@ -6,11 +6,10 @@ import pytest
 
 from networks.sip.presence_stage import JULIET, ROMEO, WATCHES_JULIET, WATCHES_ROMEO
 from rialto.core.faces import Faces
-from rialto.model.address import Address
 from rialto.model.errors import Reason
 from rialto.model.face import Face
 from rialto.model.message import Message, Report
-from rialto.networks.sip.faces import face_in, icon_of, introduce, learn, name_of, with_face
+from rialto.networks.sip.faces import face_in, icon_of, introduce, name_of, shown_by, with_face
 from rialto.networks.sip.translate import draft, to_message
 from rialto.networks.sip.wire import Request
 from rialto.networks.sip.wire.dialogs import Dialog
@@ -125,12 +124,13 @@ def test_an_icon_is_where_call_info_says(value: str, url: str) -> None:
 
 
 def test_what_a_request_for_presence_says_is_for_the_one_it_is_about() -> None:
-    known = faces()
-    learn(known, request('"Juliet" <sip:juliet@sip.example>', to="<sip:Romeo@xmpp.example>;tag=2"), JULIET)
-    assert known.name(WATCHES_JULIET.__class__(Address("Romeo", "xmpp.example"), JULIET)) == "Juliet"
-    assert known.name(WATCHES_JULIET) == ""
-    learn(known, request('"Juliet" <sip:juliet@sip.example>', to="<tel:+4930>"), JULIET)
-    assert len(known) == 1
+    named = '"Juliet" <sip:juliet@sip.example>'
+    assert shown_by(request(named, to="<sip:romeo@xmpp.example>;tag=2"), JULIET) == (
+        WATCHES_JULIET,
+        Face("Juliet"),
+    )
+    assert shown_by(request(named, to="<tel:+4930>"), JULIET) is None
+    assert shown_by(request("<sip:juliet@sip.example>"), JULIET) is None
 
 
 def test_in_a_dialog_our_side_is_introduced_by_name() -> None:

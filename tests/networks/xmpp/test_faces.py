@@ -153,6 +153,34 @@ async def test_presence_shows_the_hash_of_the_picture_and_no_nickname(stand: Rai
     assert seen.find(f"{NICK}}}nick") is None
 
 
+async def test_a_picture_that_comes_later_is_shown_when_it_comes(stand: Raise) -> None:
+    server, gateway = await stand()
+    assert PICTURE is not None
+    gateway.hub.faces.learn(SEEING, NAMED, "document")
+    update = (await shown_to_romeo(server, gateway)).find(f"{VCARD_UPDATE}}}x")
+    assert update is not None
+    assert not update.elements, "not yet"
+    gateway.hub.faces.keep_picture(NAMED.picture_url, PICTURE)
+    gateway.network.pictured(SEEING, gateway.hub.peers[0])
+    await until(lambda: server.lines().count("available juliet/balcony romeo") == 2)
+    update = server.heard[-1].find(f"{VCARD_UPDATE}}}x")
+    assert update is not None
+    assert update.elements[0].text == PICTURE.sha1
+
+
+async def test_nobody_is_shown_a_picture_who_sees_nothing(
+    stand: Raise, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, gateway = await stand()
+    await shown_to_romeo(server, gateway)
+    ways: list[object] = []
+    monkeypatch.setattr(gateway.network, "attend", lambda *way: ways.append(way))
+    gateway.network.pictured(SEEN, gateway.hub.peers[0])  # she does not watch him
+    gateway.hub.presence.close(SEEING, None)
+    gateway.network.pictured(SEEING, gateway.hub.peers[0])
+    assert not ways
+
+
 async def test_presence_of_somebody_without_a_face_says_nothing_of_pictures(stand: Raise) -> None:
     server, gateway = await stand()
     assert (await shown_to_romeo(server, gateway)).find(f"{VCARD_UPDATE}}}x") is None

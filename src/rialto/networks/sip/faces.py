@@ -68,15 +68,15 @@ def icon_of(request: Request) -> str:
     return ""
 
 
-def learn(faces: Faces, request: Request, sender: Address) -> None:
-    """Note what a request for presence, or an answer to one, says of its proven sender."""
-    name = name_of(request, sender)
-    if name:
-        try:
-            viewer = address_of_header(request.to)
-        except (AddressError, BadMessage):
-            return
-        faces.learn(Pair(viewer.bare, sender.bare), Face(name=name, picture_url=icon_of(request)), "said")
+def shown_by(request: Request, sender: Address) -> tuple[Pair, Face] | None:
+    """To whom a request shows its proven sender, and what of it; None where it shows nothing."""
+    face = Face(name=name_of(request, sender), picture_url=icon_of(request))
+    if face == Face():
+        return None
+    try:
+        return Pair(address_of_header(request.to).bare, sender.bare), face
+    except (AddressError, BadMessage):
+        return None
 
 
 def face_in(document: Presence) -> Face:

@@ -20,14 +20,19 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from rialto.core.faces import Source
 from rialto.core.network import Context, Origin, PairView, Side, Verb
 from rialto.model.address import Address
 from rialto.model.errors import AddressError
+from rialto.model.face import Face
+from rialto.model.presence import Pair
+from rialto.net.fetch import fetch
 from rialto.networks.sip.addresses import uri_of
 from rialto.networks.sip.audience import Audiences
 from rialto.networks.sip.conditions import phrase
 from rialto.networks.sip.course import Course, Traveller
-from rialto.networks.sip.faces import introduce, learn
+from rialto.networks.sip.faces import introduce, shown_by
+from rialto.networks.sip.icons import MAX_BYTES, TIMEOUT_S, Icons
 from rialto.networks.sip.identity import Sender
 from rialto.networks.sip.publishing import Publications
 from rialto.networks.sip.settings import PeerSettings
@@ -73,6 +78,10 @@ class SipPresence:
         self._later: Callable[[], None]
         self._loop: asyncio.AbstractEventLoop
         self._contact_hosts: dict[str, tuple[str, str]] = {}
+        self.icons = Icons(
+            context.clock,
+            lambda url: fetch(url, anchors=context.anchors, max_bytes=MAX_BYTES, timeout_s=TIMEOUT_S),
+        )
         self.watchings = Watchings(self)
         self.audiences = Audiences(self)
         self.publications = Publications(self)
@@ -130,7 +139,9 @@ class SipPresence:
     def receive(self, transaction: ServerTransaction, request: Request, sender: Sender) -> None:
         """A SUBSCRIBE or NOTIFY from a proven sender. Raises BadMessage."""
         flow: Any = transaction.flow
-        learn(self.hub.faces, request, sender.address)
+        shown = shown_by(request, sender.address)
+        if shown is not None:
+            self.learn(*shown, "said", sender.trunk)
         secure_only = "sips" in (request.request_uri.scheme, request.to.uri.scheme)
         origin = Origin(sender.trunk.peer, sender.address.domain, sender.proof, flow.secured, secure_only)
         if request.method == "NOTIFY":
@@ -186,6 +197,12 @@ class SipPresence:
         """200 to a SUBSCRIBE (RFC 6665 section 4.2.1.1, RFC 3261 section 12.1.1)."""
         routes = tuple(("Record-Route", line) for line in request.get_all("Record-Route"))
         self.answer(transaction, 200, (*routes, ("Contact", contact), ("Expires", str(expires_s))))
+
+    def learn(self, pair: Pair, face: Face, source: Source, trunk: Trunk | None) -> None:
+        """Note what the presentity shows the watcher; the picture only where its peer may have one."""
+        hosts = () if trunk is None else trunk.settings.icon_hosts
+        faces = self.hub.faces
+        faces.learn(pair, self.icons.admit(face, hosts, faces, self._dispatch.spawn), source)
 
     # -- for both sides --------------------------------------------------------------------------------
 

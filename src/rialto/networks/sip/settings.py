@@ -217,6 +217,13 @@ class PeerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
             "let one of the peer's users watch. Who sees it there is what that server decides."
         ),
     ] = False
+    icon_hosts: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Hosts (`host` or `host:port`) from which pictures of the peer's users are fetched, over "
+            "https; none: no picture is."
+        ),
+    ] = ()
     min_expires_s: Annotated[
         int,
         Meta(

@@ -304,7 +304,8 @@ class Watchings:
                     machine.unsubscribe(self.now())
             case News():
                 if self._parsed is not None:
-                    self._desk.hub.faces.learn(pair, face_in(self._parsed), "document")
+                    trunk = self._desk.trunk_of(watching.peer)
+                    self._desk.learn(pair, face_in(self._parsed), "document", trunk)
                     presence.show(pair, from_pidf(self._parsed, pair.presentity, self.now()), origin)
             case Silent(since=since):
                 presence.silent(pair, None, since)

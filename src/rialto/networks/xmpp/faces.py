@@ -17,10 +17,10 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from rialto.core.hub import Hub
-from rialto.core.network import Peer
+from rialto.core.network import Context, Peer
 from rialto.model.errors import AddressError, DeliveryError
 from rialto.model.face import Face
-from rialto.model.presence import Pair
+from rialto.model.presence import Grant, Pair
 from rialto.networks.xmpp.capabilities import announcement
 from rialto.networks.xmpp.cards import (
     answer_card,
@@ -32,6 +32,7 @@ from rialto.networks.xmpp.cards import (
     read_answer,
 )
 from rialto.networks.xmpp.channel import Parcel
+from rialto.networks.xmpp.presence_news import shown
 from rialto.networks.xmpp.wire import jid
 from rialto.networks.xmpp.wire.element import Element
 from rialto.networks.xmpp.wire.events import StanzaReceived
@@ -46,6 +47,8 @@ Write = Callable[[Element, Parcel | None], None]
 
 class Ways(Protocol):
     """What is needed of the network."""
+
+    context: Context
 
     @property
     def hub(self) -> Hub:
@@ -112,6 +115,30 @@ class Faces:
         if not face.called and not last:
             self._ask(pair, peer, ask_nick(), last=True)
         return True
+
+    def pictured(self, pair: Pair, peer: Peer) -> None:
+        """See `FaceNetwork`: what is on the watcher's screen is shown once more, with the picture's hash."""
+        view = self._ways.hub.presence.view(pair)
+        if view is None or view.grant is not Grant.GRANTED or not view.listening:
+            return
+        told = view.told_document
+        if told is None or not told.online:
+            return
+        now = self._ways.context.clock()
+        try:
+            watcher = jid.write(pair.watcher)
+            stanzas = self.dress(shown(pair.presentity, watcher, told, now, self._new_tell_id), pair)
+        except AddressError:
+            return
+
+        def call(write: Write | None, error: DeliveryError | None) -> None:
+            for stanza in stanzas if write is not None else ():
+                write(stanza, None)  # type: ignore[misc]
+
+        self._ways.attend(peer, pair.presentity.domain, pair.watcher.domain, call)
+
+    def _new_tell_id(self) -> str:
+        return f"tell-{self._prefix}{next(self._numbers)}"
 
     # -- asked of us -----------------------------------------------------------------------------------
 

@@ -350,6 +350,10 @@ class XmppNetwork:
         """See `rialto.core.faces.FaceNetwork`."""
         self.faces.look_up(pair, peer)
 
+    def pictured(self, pair: Pair, peer: Peer) -> None:
+        """See `rialto.core.faces.FaceNetwork`."""
+        self.faces.pictured(pair, peer)
+
     def attend(
         self, peer: Peer, local: str, remote: str, call: Callable[[Write | None, DeliveryError | None], None]
     ) -> None:
