@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from networks.xmpp.stanzas import heard, message, there_and_back
 from rialto.model import richtext
-from rialto.networks.xmpp.styling import read_styling, write_styling
+from rialto.model.richtext.styling import styled as with_marks
+from rialto.networks.xmpp.styling import read_styling
 from rialto.networks.xmpp.translate import from_model
 from rialto.networks.xmpp.wire.element import Element
 
@@ -130,21 +131,6 @@ def test_a_text_whose_own_marks_say_its_form_stays_as_it_is() -> None:
     assert body(from_model(message(text=text, rich=shown(text)))) == text
 
 
-def test_marks_stand_only_where_they_would_be_read() -> None:
-    for rich, text in (
-        ("<p>un<strong>friend</strong>ly</p>", "unfriendly"),
-        ("<p>a<strong> x </strong>b</p>", "a *x* b"),
-        ("<p><strong>a*b</strong></p>", "a*b"),
-        ("<p><code>a`b</code></p>", "a`b"),
-        ("<p><strong>one<br/>two</strong></p>", "*one*\n*two*"),
-        ("<ul><li>a</li><li><em>b</em></li></ul>", "• a\n• _b_"),
-        ("<ol><li>a</li><li>b</li></ol>", "1. a\n2. b"),
-        ("<blockquote><p>a</p><pre>b\nc</pre></blockquote>", "> a\n> ```\n> b\n> c\n> ```"),
-        ('<p><a href="https://a.example/">https://a.example/</a></p>', "https://a.example/"),
-    ):
-        assert write_styling(richtext.parse(rich)) == text
-
-
 word = st.from_regex(r"[a-zA-Z0-9äж☾.,!?-]{1,8}", fullmatch=True)
 mark = st.sampled_from(["", "*", "_", "~", "`"])
 styled = st.builds(lambda one, around: f"{around}{one}{around}", word, mark)
@@ -160,4 +146,4 @@ def test_a_text_with_marks_is_read_back_with_its_form(text: str) -> None:
     assert (again.text, again.rich) == (sent.text, sent.rich)
     alone = there_and_back(sent, styling=True, how="styling")
     assert (alone.text, alone.rich) == (sent.text, sent.rich)
-    assert shown(write_styling(read_styling(text))) == shown(text)
+    assert shown(with_marks(shown(text))) == shown(text)

@@ -16,8 +16,9 @@ from msgspec.structs import replace
 from rialto.model import richtext
 from rialto.model.errors import RemoteProtocolError
 from rialto.model.message import Message
+from rialto.model.richtext.styling import styled
 from rialto.networks.xmpp.settings import Formatting
-from rialto.networks.xmpp.styling import may_have_form, read_styling, write_styling
+from rialto.networks.xmpp.styling import may_have_form, read_styling
 from rialto.networks.xmpp.wire.element import Element
 from rialto.networks.xmpp.wire.fragment import read_fragment
 from rialto.networks.xmpp.wire.namespaces import STYLING, XHTML, XHTML_IM
@@ -67,6 +68,6 @@ def _with_marks(message: Message) -> str:
     if may_have_form(message.text) and richtext.write(read_styling(message.text)) == message.rich:
         return message.text
     try:
-        return write_styling(richtext.parse(message.rich))
+        return styled(message.rich)
     except RemoteProtocolError:
         return message.text

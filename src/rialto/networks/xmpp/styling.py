@@ -1,8 +1,7 @@
 """Marks in a text that are its form: *strong*, _emphasis_, ~struck~, `code`, quotations, fences (XEP-0393).
 
-Reading takes the marks away and keeps what they mean; writing puts them where a reader would understand them,
-and leaves them out elsewhere (within a word, say, or around nothing). There is no way to write a mark that
-means itself.
+Reading takes the marks away and keeps what they mean; what is no mark by the standard's rules stays. They are
+written by `rialto.model.richtext.styling`.
 """
 
 from __future__ import annotations
@@ -116,49 +115,3 @@ def _with(style: Style, mark: str) -> Style:
             return replace(style, strike=True)
         case _:
             return replace(style, code=True)
-
-
-def write_styling(blocks: Rich) -> str:
-    """The text of blocks, with marks."""
-    lines: list[str] = []
-    numbers: list[int] = []
-    for block in blocks:
-        numbers = numbers[: len(block.lists)] + [0] * (len(block.lists) - len(numbers))
-        if block.preformatted:
-            inside = [_FENCE, *block.text.split("\n"), _FENCE]
-        else:
-            inside = _written(block.runs).split("\n")
-        if block.lists:
-            numbers[-1] += 1
-            mark = f"{numbers[-1]}." if block.lists[-1] == "ol" else "•"
-            inside[0] = "  " * (len(block.lists) - 1) + f"{mark} {inside[0]}"
-        lines += ["> " * block.quote + line for line in inside]
-    return "\n".join(lines)
-
-
-def _written(runs: Sequence[Run]) -> str:
-    text = ""
-    label = ""
-    for number, run in enumerate(runs):
-        for piece in run.text.splitlines(keepends=True):  # no span goes beyond its line
-            text += _marked(piece, run.style, text[-1:])
-        link = run.style.link
-        label = label + run.text if link else ""
-        if link and (number + 1 == len(runs) or runs[number + 1].style.link != link):
-            text += "" if label.strip() in (link, link.partition(":")[2]) else f" <{link}>"
-            label = ""
-    return text
-
-
-def _marked(text: str, style: Style, before: str) -> str:
-    core = text.strip()
-    if not core or (before and not before.isspace() and text[0] == core[0]):
-        return text
-    start = text.index(core)
-    head, tail = text[:start], text[start + len(core) :]
-    if style.code and "`" not in core:
-        core = f"`{core}`"
-    for mark, on in (("~", style.strike), ("_", style.italic), ("*", style.bold)):
-        if on and mark not in core:
-            core = f"{mark}{core}{mark}"
-    return head + core + tail
