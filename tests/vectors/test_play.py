@@ -80,13 +80,13 @@ def refresh() -> list[dict[str, Any]]:
 
 async def test_something_too_late(tmp_path: Path) -> None:
     first, then = refresh()
-    then["step"][0]["within"] = 20
+    then["step"][1]["within"] = 20
     with pytest.raises(AssertionError, match="has not said within 20"):
         await played(tmp_path, first, then)
 
 
 async def test_something_too_early(tmp_path: Path) -> None:
     first, then = refresh()
-    then["step"][0]["not_before"] = 498
+    then["step"][1]["not_before"] = 498
     with pytest.raises(AssertionError, match="already"):
         await played(tmp_path, first, then)

@@ -342,6 +342,15 @@ class PresenceNetwork(Protocol):
         before. How often one watcher may hear is the network's to bound; the last state must arrive."""
 
 
+@runtime_checkable
+class ConfirmingNetwork(Protocol):
+    """What a `PresenceNetwork` has besides where a watcher may leave without its hearing of it."""
+
+    def confirm(self, view: PairView) -> bool:
+        """Of the watcher's network: find out whether the session still is, and `close` it if not. False where
+        there is nothing to be found out. Called from within `hub.presence.confirm`; never raises."""
+
+
 class Context(msgspec.Struct, frozen=True):
     """What the application gives to a network when it creates it."""
 

@@ -41,6 +41,8 @@ class FakePresence:
         self.document: Document | None = None
         self.open_ = True
         self.listening = True
+        self.in_doubt = False
+        self.confirmed: list[Pair] = []
         self.watched_by: tuple[Watcher, ...] = ()
         self.attending: dict[Address, Callable[[tuple[Watcher, ...]], None]] = {}
 
@@ -97,6 +99,10 @@ class FakePresence:
 
     def done(self, pair: Pair, origin: Origin | None) -> None:
         self._note("done", pair)
+
+    def confirm(self, pair: Pair) -> bool:
+        self.confirmed.append(pair)
+        return self.in_doubt
 
     def watchers(self, presentity: Address, origin: Origin | None) -> tuple[Watcher, ...]:
         return self.watched_by

@@ -277,6 +277,35 @@ def test_it_is_refreshed_in_time_within_its_dialog() -> None:
     assert play.waits(2600) == []
 
 
+@pytest.mark.parametrize("length_s", [60, 3600])
+def test_a_refresh_can_be_put_off_once_and_still_comes_in_time(length_s: int) -> None:
+    """PRS-39: there is time to find out whether anybody is there."""
+    play = granted()
+    play.tells(f"active;expires={length_s}")
+    end = play.now + length_s
+    assert not play.machine.is_due(play.now)
+    play.now = play.machine.next_timer() or 0.0
+    assert play.machine.is_due(play.now)
+    play.machine.put_off(play.now)
+    assert not play.machine.is_due(play.now)
+    play.machine.handle_timer(play.now)
+    assert play.machine.next_request() is None
+    play.now = play.machine.next_timer() or 0.0
+    assert not play.machine.is_due(play.now), "not once more"
+    play.machine.handle_timer(play.now)
+    assert play.sent().get("Expires") == "3600"
+    assert play.now < end
+
+
+def test_who_turns_out_not_to_be_there_is_not_refreshed_for() -> None:
+    play = granted()
+    play.now = play.machine.next_timer() or 0.0
+    play.machine.put_off(play.now)
+    play.machine.unsubscribe(play.now)
+    assert play.sent().get("Expires") == "0"
+    assert not play.machine.is_due(play.now + 3600)
+
+
 def test_a_refresh_that_fails_leaves_the_dialog_until_it_expires() -> None:
     """PRS-36; the state is stale only then."""
     play = granted()

@@ -241,6 +241,13 @@ class Presence:
         """
         return self._course.attendance.attend(presentity.bare, call)
 
+    def confirm(self, pair: Pair) -> bool:
+        """Before anything is asked again for the watcher's sake alone (a refresh, say): is the session still
+        there? True: that is being found out, and CLOSE follows if it is not, so wait a little. False: there
+        is nobody who could find out."""
+        watch = self._course.book.find(pair)
+        return watch is not None and watch.listening and self._course.voice.confirm(watch)
+
     def missed(self, destination: str, network: str) -> None:
         """News from that destination (as in `Network.destination`) may have been lost: everybody there who is
         watched now is asked about again, little by little (OPEN)."""

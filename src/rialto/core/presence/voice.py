@@ -7,7 +7,15 @@ from collections.abc import Callable, Mapping
 import structlog
 from msgspec.structs import replace
 
-from rialto.core.network import Network, PairView, Peer, PresenceNetwork, Side, Verb
+from rialto.core.network import (
+    ConfirmingNetwork,
+    Network,
+    PairView,
+    Peer,
+    PresenceNetwork,
+    Side,
+    Verb,
+)
 from rialto.core.presence.watch import Watch
 
 Candidates = Callable[[str, str], tuple[Peer, ...]]
@@ -23,6 +31,9 @@ class Voice:
         self._networks = networks
         self._presence = {
             name: network for name, network in networks.items() if isinstance(network, PresenceNetwork)
+        }
+        self._confirming = {
+            name: network for name, network in networks.items() if isinstance(network, ConfirmingNetwork)
         }
         self.candidates = candidates
 
@@ -76,6 +87,19 @@ class Voice:
             _log.exception("a network could not watch", pair=str(watch.pair), verb=verb.value)
             return False
         return True
+
+    def confirm(self, watch: Watch) -> bool:
+        """Whether the watcher's network goes and looks if the session still is."""
+        peer = self.watcher_peer(watch)
+        network = self._confirming.get(peer.network) if peer is not None else None
+        view = self.view(watch) if network is not None else None
+        if network is None or view is None:
+            return False
+        try:
+            return network.confirm(view)
+        except Exception:
+            _log.exception("a session could not be confirmed", pair=str(watch.pair))
+            return False
 
     def resume(self, watch: Watch, watcher_data: bytes | None, presentity_data: bytes | None) -> None:
         """Give both networks what they had kept, each its own."""

@@ -263,6 +263,9 @@ class Watchings:
 
     def _ring(self, watching: Watching, now: float) -> None:
         for machine in watching.machines:
+            # RFC 8048 section 8.1: nobody refreshes for somebody who is not there.
+            if machine.is_due(now) and self._desk.hub.presence.confirm(watching.pair):
+                machine.put_off(now)
             machine.handle_timer(now)
         self.pump(watching, None)
 

@@ -342,6 +342,10 @@ class XmppNetwork:
         """See `PresenceNetwork`."""
         self._watching.watch(view, verb)
 
+    def confirm(self, view: PairView) -> bool:
+        """See `ConfirmingNetwork`."""
+        return self._watching.roll.call(view)
+
     def tell(self, view: PairView) -> None:
         """See `PresenceNetwork`."""
         self._watching.tell(view)

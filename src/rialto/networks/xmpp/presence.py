@@ -14,7 +14,8 @@ back to the hub (`untold`), which tells again what is true by then.
 
 A user's presence session is seen from outside only: it begins with a probe (RFC 6121 section 4.3), goes on
 while the user's own presence comes in, and ends when, as far as that is shown to the contact, the user's last
-resource has gone. A user who shows nothing to the contact is not known to have left, so that session stays.
+resource has gone. A user who shows nothing to the contact is not known to have left: then the user's server
+is asked (`presence_roll`), and if it does not say, the session stays.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ from rialto.networks.xmpp.channel import Parcel
 from rialto.networks.xmpp.faces import Faces
 from rialto.networks.xmpp.presence_look import Look, Result, ordered
 from rialto.networks.xmpp.presence_news import news, request
+from rialto.networks.xmpp.presence_roll import Roll
 from rialto.networks.xmpp.wire.element import Element
 from rialto.networks.xmpp.wire.namespaces import PING
 
@@ -120,6 +122,7 @@ class Watching:
         """Our domain and theirs -> the ping under way, and whose silence it explains."""
         self._recall: deque[Pair] = deque()
         self._timers: set[asyncio.TimerHandle] = set()
+        self.roll = Roll(ways, self.new_ask_id, self._later)
         self._stopped = False
 
     @property

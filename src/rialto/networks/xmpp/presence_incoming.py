@@ -107,6 +107,12 @@ def receive_presence(desk: Desk, watching: Watching, stream: LiveStream, event: 
     if origin is None:
         desk.hub.count("ignored", desk.name, "presence of a former peer")
         return False
+    if (
+        not event.recipient.local
+        and _speaks_for(desk, origin, event.sender.domain)
+        and watching.roll.answered(event.recipient.domain, event.sender, kind)
+    ):
+        return False
     if not origin.peer.settings.presence or not event.sender.local or not event.recipient.local:
         answer, kind = answer_presence(stanza)
         desk.hub.count("answered" if answer is not None else "ignored", desk.name, f"presence {kind}"[:40])

@@ -50,6 +50,7 @@ from rialto.networks.sip.wire.verdicts import (
 
 TIMER_N_S: Final = 32.0  # 64*T1
 RETRY_REFRESH_S: Final = 60.0
+PUT_OFF_S: Final = 10.0
 REFRESH_LEAST_S: Final = 5.0
 MAX_BRIEF: Final = 3
 """How often 423 is taken for an answer."""
@@ -103,6 +104,7 @@ class Subscriber:
         "_out",
         "_owes_answer",
         "_owner",
+        "_put_off",
         "_refresh_at",
         "_under_way",
         "_wanted",
@@ -137,6 +139,7 @@ class Subscriber:
         self._brief = 0
         self._expires_at = 0.0
         self._refresh_at = 0.0
+        self._put_off = False
         self._notify_by = 0.0
         self._heard_at = 0.0
         self._events: list[Event] | None = None
@@ -249,6 +252,20 @@ class Subscriber:
         refresh_at = self._refresh_at if self._wanted and not self._under_way else 0.0
         return min((at for at in (self._notify_by, refresh_at, self._expires_at) if at), default=None)
 
+    def is_due(self, now: float) -> bool:
+        """Whether `handle_timer` would refresh, and nobody has put that off."""
+        return (
+            self.state in (State.PENDING, State.ACTIVE)
+            and self._wanted
+            and not (self._under_way or self._put_off)
+            and 0 < self._refresh_at <= now < self._expires_at
+        )
+
+    def put_off(self, now: float) -> None:
+        """Refresh a little later: it may turn out to be wanted no longer. Once, and in good time."""
+        self._put_off = True
+        self._refresh_at = now + min(PUT_OFF_S, (self._expires_at - now) / 4)
+
     def handle_timer(self, now: float) -> None:
         """Let time pass."""
         if self.state is State.IDLE:
@@ -293,6 +310,7 @@ class Subscriber:
         dialog = self.dialog
         assert dialog is not None
         self._under_way = True
+        self._put_off = False
         self._refresh_at = 0.0
         if expires_s:
             self._asked_s = expires_s
