@@ -138,7 +138,7 @@ def read(media: MediaType | None, data: bytes, *, language: str | None = None) -
     """
     if media is None or (media.subtype == "plain" and media.type == "text" and len(media.params) < 2):
         charset = media.params[0] if media is not None and media.params else _UTF_8
-        if charset == _UTF_8 or charset == _UTF_8_UPPER:  # nearly all
+        if charset in (_UTF_8, _UTF_8_UPPER):  # nearly all
             try:
                 text = data.decode()
             except UnicodeDecodeError:
