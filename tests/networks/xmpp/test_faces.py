@@ -62,6 +62,13 @@ async def test_a_users_name_is_asked_of_the_own_server(stand: Raise) -> None:
     assert gateway.hub.faces.seen(SEEN).nick == "Romi"
 
 
+async def test_a_peer_that_is_not_to_be_asked_is_not(stand: Raise) -> None:
+    _, gateway = await stand()
+    one = gateway.hub.peers[0]
+    gateway.network.look_up(SEEN, replace(one, settings=replace(one.settings, ask_names=False)))
+    assert not gateway.network.faces._open
+
+
 async def test_where_the_vcard_has_no_name_the_nickname_is_asked_for(stand: Raise) -> None:
     server, gateway = await stand()
     asked: list[str] = []

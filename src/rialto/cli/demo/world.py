@@ -118,7 +118,13 @@ def settings(folder: Path, ports: Ports) -> dict[str, Any]:
             "loopback": {},
         },
         "peers": [
-            {"network": "xmpp", "domains": [XMPP_DOMAIN], "host": LOOPBACK, "port": ports.server},
+            {
+                "network": "xmpp",
+                "domains": [XMPP_DOMAIN],
+                "host": LOOPBACK,
+                "port": ports.server,
+                "ask_names": False,  # who looks at the wire wants to see the message
+            },
             {
                 "network": "sip",
                 "domains": [SIP_DOMAIN, *ADDRESS_DOMAINS],

@@ -220,8 +220,8 @@ class PeerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     icon_hosts: Annotated[
         tuple[str, ...],
         Meta(
-            description="Hosts (`host` or `host:port`) from which pictures of the peer's users are fetched, over "
-            "https; none: no picture is."
+            description="Hosts (`host` or `host:port`) from which pictures of the peer's users are "
+            "fetched, over https; none: no picture is."
         ),
     ] = ()
     min_expires_s: Annotated[

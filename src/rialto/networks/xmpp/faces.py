@@ -78,7 +78,8 @@ class Faces:
 
     def look_up(self, pair: Pair, peer: Peer) -> None:
         """See `FaceNetwork`."""
-        self._ask(pair, peer, ask_vcard(), last=False)
+        if peer.settings.ask_names:
+            self._ask(pair, peer, ask_vcard(), last=False)
 
     def _ask(self, pair: Pair, peer: Peer, question: Element, *, last: bool) -> None:
         now = asyncio.get_running_loop().time()

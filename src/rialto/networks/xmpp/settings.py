@@ -168,6 +168,13 @@ class PeerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         bool,
         Meta(description="Whether presence is carried; if not, every wish to see somebody is refused."),
     ] = True
+    ask_names: Annotated[
+        bool,
+        Meta(
+            description="Whether the peer's server is asked what its users are called (vCard, nickname), "
+            "when one of them writes or is watched and no name is known."
+        ),
+    ] = True
 
     composing: Annotated[
         bool, Meta(description="Whether typing notices (XEP-0085) are carried, to and from its users.")
