@@ -5,7 +5,7 @@ from pathlib import Path
 
 from docs.pages import ROOT, text_of
 
-_NAME = re.compile(r"\b(?:ADR|AMB|ARC|CPM|DEP|ERR|MSG)-\d+\b")
+_NAME = re.compile(r"\b(?:ADR|AMB|ARC|CPM|DEP|ERR|MSG|PRS)-\d+\b")
 
 
 def named(folder: Path) -> set[str]:
