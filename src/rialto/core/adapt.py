@@ -13,7 +13,7 @@ import regex
 from msgspec.structs import replace
 
 from rialto.core.network import Features
-from rialto.core.wording import in_words, is_plain, plainer
+from rialto.core.wording import in_words, plainer
 from rialto.model.address import Address
 from rialto.model.errors import Reason, Refused
 from rialto.model.message import Message
@@ -37,7 +37,7 @@ def adapt(
     Raises Refused where the message cannot be made to fit.
     """
     lost: list[str] = []
-    if not is_plain(message):
+    if message.wants or message.rich or message.files or message.sealed or message.relation is not None:
         message = plainer(message, features, lost)
     if not features.subject and message.subject:
         message = replace(message, subject="")

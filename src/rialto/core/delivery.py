@@ -39,7 +39,7 @@ import structlog
 
 from rialto.core.adapt import adapt
 from rialto.core.item import Attempt, Item
-from rialto.core.network import FeaturedNetwork, Features, Hop, Network, Outcome
+from rialto.core.network import FeaturedNetwork, Hop, Network, Outcome
 from rialto.core.trail import Event, Stop
 from rialto.model.errors import DeliveryError, Expired, Reason, Refused, Unreachable
 from rialto.model.message import Message
@@ -126,8 +126,8 @@ class Queue:
         call_later: Callable[[float, Callable[[], None]], Timer],
         random: Callable[[], float],
     ) -> None:
-        self.networks: Mapping[str, Network] = {}
-        self._featured: dict[str, FeaturedNetwork | None] = {}
+        self._networks: Mapping[str, Network] = {}
+        self._featured: dict[str, FeaturedNetwork] = {}
         self._settled = settled
         self._tried = tried
         self._clock = clock
@@ -147,6 +147,16 @@ class Queue:
         """Items under way."""
         self.size_bytes = 0
         """The size of their contents."""
+
+    @property
+    def networks(self) -> Mapping[str, Network]:
+        """Whom it delivers to, by name."""
+        return self._networks
+
+    @networks.setter
+    def networks(self, networks: Mapping[str, Network]) -> None:
+        self._networks = networks
+        self._featured = {name: one for name, one in networks.items() if isinstance(one, FeaturedNetwork)}
 
     # -- from the hub ----------------------------------------------------------------------------------
 
@@ -252,7 +262,7 @@ class Queue:
     def _destination(self, item: Item) -> Destination:
         name = item.peer.network
         try:
-            key = (name, self.networks[name].destination(item.peer, item.domain))
+            key = (name, self._networks[name].destination(item.peer, item.domain))
         except Exception:
             _log.exception("the network knows no destination", network=name, message=item.id)
             key = (name, item.domain)
@@ -310,14 +320,16 @@ class Queue:
         if item.expires_at <= self._clock():
             self.failed(item, Expired(Reason.EXPIRED, "it waited too long"))
             return
-        network = self.networks[item.peer.network]
+        network = self._networks[item.peer.network]
         if not item.parts:
             try:
                 if isinstance(item.whole, Message):
+                    peer = item.peer
+                    featured = self._featured.get(peer.network)
                     item.parts, item.fidelity = adapt(
                         item.whole,
-                        self._features(network, item),
-                        lambda message: network.measure(message, item.peer),
+                        peer.features if featured is None else featured.features(peer, item.whole.recipient),
+                        lambda message: network.measure(message, peer),
                     )
                     if item.fidelity:
                         parts = {"parts": len(item.parts)} if len(item.parts) > 1 else {}
@@ -335,20 +347,10 @@ class Queue:
         item.part_count = item.part_count or len(item.parts)
         self._hand_over(item)
 
-    def _features(self, network: Network, item: Item) -> Features:
-        """What this recipient can carry."""
-        name = item.peer.network
-        if name not in self._featured:
-            self._featured[name] = network if isinstance(network, FeaturedNetwork) else None
-        featured = self._featured[name]
-        if featured is None:
-            return item.peer.features
-        return featured.features(item.peer, item.whole.recipient)
-
     def _hand_over(self, item: Item) -> None:
         item.current = attempt = Attempt(self, item, item.parts[0])
         try:
-            self.networks[item.peer.network].deliver(attempt)
+            self._networks[item.peer.network].deliver(attempt)
         except Exception:
             _log.exception("could not be handed over", message=item.id, network=item.peer.network)
             attempt.failed(Refused(Reason.INTERNAL, "the gateway failed", certain=False))

@@ -37,7 +37,7 @@ from rialto.core.item import Item
 from rialto.core.limits import Buckets
 from rialto.core.memory import Memory
 from rialto.core.metrics import Metrics
-from rialto.core.network import Inbound, Network, Origin, Outcome, Peer
+from rialto.core.network import Inbound, Network, Origin, Peer
 from rialto.core.policy import Facts, decide
 from rialto.core.presence import Presence, PresenceSettings
 from rialto.core.receipts import Given, Receipts
@@ -50,7 +50,6 @@ from rialto.core.routing import Routes
 from rialto.core.settings import QueueSettings
 from rialto.core.settlement import Settlement
 from rialto.core.trail import Event, Stop
-from rialto.core.wording import is_plain
 from rialto.model.address import Address
 from rialto.model.errors import Busy, DeliveryError, Reason, Refused
 from rialto.model.message import Composing, Content, Disposition, Message, encode
@@ -103,23 +102,6 @@ class Hub:
         self._relief: list[Callable[[], None]] = []
         self._token = hashlib.sha256(b"hop " + store.secret("hop")).hexdigest()[:16]
         self.new_id = Ids(clock, store.last_id())
-        self._settlement = Settlement(
-            writer=store.writer,
-            register=self._register,
-            metrics=self.metrics,
-            settings=settings,
-            clock=clock,
-            new_id=self.new_id,
-            home=self._home,
-            put=self._put,
-        )
-        self._returns = Returns(
-            store=store,
-            register=self._register,
-            settlement=self._settlement,
-            metrics=self.metrics,
-            clock=clock,
-        )
         self._receipts = Receipts(
             store=store,
             register=self._register,
@@ -138,6 +120,25 @@ class Hub:
             clock=clock,
             ways=self._ways,
             owned=self._speaks_for,
+        )
+        self._settlement = Settlement(
+            writer=store.writer,
+            register=self._register,
+            metrics=self.metrics,
+            settings=settings,
+            clock=clock,
+            new_id=self.new_id,
+            home=self._home,
+            put=self._put,
+            receipts=self._receipts,
+            notices=self._notices,
+        )
+        self._returns = Returns(
+            store=store,
+            register=self._register,
+            settlement=self._settlement,
+            metrics=self.metrics,
+            clock=clock,
         )
         self.presence = Presence(
             settings=presence or PresenceSettings(),
@@ -162,7 +163,7 @@ class Hub:
         loop = asyncio.get_running_loop()
         self.networks = dict(networks)
         self._queue = Queue(
-            settled=self._settled,
+            settled=self._settlement.settled,
             tried=self._settlement.tried,
             clock=self._clock,
             monotonic=loop.time,
@@ -287,7 +288,7 @@ class Hub:
             inbound=inbound,
         )
         seen: dict[str, Any] = {"proof": origin.proof, "secured": origin.secured}
-        if message.automatic or not is_plain(message):
+        if message.automatic or message.wants or message.sealed:
             records.note(message, seen)
             self._receipts.asked(message, peer.name)
         if self._notices.said:
@@ -302,6 +303,23 @@ class Hub:
         writer.submit([records.insertion(item, data, events)], lambda error: self._on_stored(item, error))
         if writer.backlog > MAX_BACKLOG_UNITS:
             self.congested = True
+
+    def would_refuse(self, sender: Address, recipient: Address, origin: Origin) -> DeliveryError | None:
+        """What `accept` would say now to a message between these two; nobody's rate is charged for asking."""
+        candidates, same_destination = self._ways(recipient.domain, origin)
+        refusal = decide(
+            Facts(
+                message=Message(id="", sender=sender, recipient=recipient, text="", received_at=0.0),
+                origin=origin,
+                candidates=candidates,
+                owned=self._routes.speaks_for(origin.peer, sender.domain),
+                same_destination=same_destination,
+                token=self._token,
+                peer_wait_s=0.0,
+                sender_wait_s=0.0,
+            )
+        )
+        return None if refusal is None else refusal[1]
 
     def receipt(
         self,
@@ -488,13 +506,6 @@ class Hub:
         item = self._register.get(message_id)
         if item is not None:
             self.queue.confirmed(item)
-
-    def _settled(self, item: Item, outcome: Outcome, error: DeliveryError | None) -> None:
-        self._settlement.settled(item, outcome, error)
-        if item.part_count > 1:
-            self._receipts.cut(item.id, item.part_count)
-        if self._notices.parked:
-            self._notices.heard(item.whole.recipient)
 
     def _on_stored(self, item: Item, error: StoreError | None) -> None:
         inbound = item.inbound

@@ -36,13 +36,6 @@ _REFUSED = {
 }
 
 
-def is_plain(message: Message) -> bool:
-    """Whether there is nothing in it but words, so that `plainer` would change nothing."""
-    return not (
-        message.wants or message.rich or message.files or message.sealed or message.relation is not None
-    )
-
-
 def plainer(message: Message, features: Features, lost: list[str]) -> Message:
     """The message as the far side can take it; what it lost is added to `lost`. Raises Refused."""
     if message.sealed:
@@ -132,7 +125,7 @@ def _to(relation: Relation, joint: str = " to ") -> str:
 
 def _linked(message: Message, lost: list[str]) -> Message:
     """Links to the files, in the text where they are not there already."""
-    lines = [link(file) for file in message.files if file.url not in message.text]
+    lines = dict.fromkeys(link(file) for file in message.files if file.url not in message.text)
     lost.append("file sent as a link" if len(message.files) == 1 else "files sent as links")
     message = replace(message, files=())
     return _framed(message, after="\n".join(lines)) if lines else message
