@@ -95,6 +95,15 @@ def test_nothing_is_said_while_nothing_is_decided() -> None:  # PRS-13
     assert told(view(grant=Grant.PENDING, told_grant=Grant.PENDING)) == []
 
 
+def test_who_was_refused_and_asks_again_at_once_sees_the_end_of_what_was_shown() -> None:  # PRS-97
+    shown = Document((State("balcony"), State("crypt")))
+    stanzas = told(view(grant=Grant.PENDING, told_grant=Grant.GRANTED, told_document=shown))
+    assert [(one.get("type"), one.get("from").rpartition("/")[2]) for one in stanzas] == [
+        ("unavailable", "balcony"),
+        ("unavailable", "crypt"),
+    ]
+
+
 def test_what_is_not_known_is_not_called_offline() -> None:  # PRS-82
     assert [one.get("type") for one in told(view(told_grant=Grant.PENDING))] == ["subscribed"]
 

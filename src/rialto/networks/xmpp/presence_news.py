@@ -24,7 +24,9 @@ def news(view: PairView, now: float, new_id: NewId) -> list[Element]:
     presentity, watcher = view.pair.presentity, jid.write(view.pair.watcher)
     told = view.told_document
     if view.grant is Grant.PENDING:
-        return []  # RFC 8048 section 5.2.1: not a word before there is a decision
+        # RFC 8048 section 5.2.1: not a word before there is a decision. But whoever was refused and asks
+        # again in the same instant has not seen the end of what was shown.
+        return _departures(presentity, watcher, told, new_id) if told is not None else []
     if view.grant is Grant.GRANTED:
         stanzas = []
         if view.told_grant is not Grant.GRANTED:
