@@ -10,6 +10,8 @@ from xml.etree import ElementTree as ET
 XML_LANG = "{http://www.w3.org/XML/1998/namespace}lang"
 PIDF = "{urn:ietf:params:xml:ns:pidf}"
 SHOW = "{jabber:client}show"
+NICK = "{http://jabber.org/protocol/nick}nick"
+VCARD = "{vcard-temp}"
 STANZA_ERRORS = "{urn:ietf:params:xml:ns:xmpp-stanzas}"
 
 _NAME_ADDR = re.compile(r"[^<]*<([^>]*)>(.*)|([^;<>]*)(.*)", re.DOTALL)
@@ -57,6 +59,12 @@ def name_addr(value: str) -> tuple[str, str]:
     return (match[1], match[2]) if match[1] is not None else (match[3].strip(), match[4])
 
 
+def display_name(value: str) -> str:
+    """The display name of From, To, Contact, unquoted."""
+    name = value.partition("<")[0].strip() if "<" in value else ""
+    return re.sub(r"\\(.)", r"\1", name[1:-1]) if name.startswith('"') else name
+
+
 def _parameter(text: str, name: str) -> str:
     found = re.search(rf";\s*{name}=([^;]*)", text)
     return found[1].strip() if found else ""
@@ -81,6 +89,7 @@ SIP_FIELDS: dict[str, Callable[[Sip], Any]] = {
     "request-uri": lambda sip: _uri(sip.start.split(" ")[1]),
     "request-uri.gr": lambda sip: _parameter(sip.start.split(" ")[1], "gr"),
     **_of("from"),
+    "from.name": lambda sip: display_name(sip.get("from")),
     **_of("to"),
     "contact": lambda sip: name_addr(sip.get("contact"))[0],
     "cseq-method": lambda sip: sip.get("cseq").split(" ")[-1],
@@ -148,6 +157,10 @@ class Stanza:
                 return self.node.get(name, "")
             case ("lang", _, _):
                 return self.node.get(XML_LANG, "")
+            case ("nick", _, _):
+                return self.node.findtext(NICK, "")
+            case ("vcard", _, "name"):
+                return self.node.findtext(f"{VCARD}vCard/{VCARD}FN", "")
             case ("error", _, "type"):
                 error = self._child("error")
                 return "" if error is None else error.get("type", "")
