@@ -11,7 +11,7 @@ from typing import Any
 
 from net import pki
 from rialto.core.faces import Faces
-from rialto.core.network import Context, Delivery, Inbound, Origin, Outcome, Peer
+from rialto.core.network import NOTHING_KNOWN, Context, Delivery, Hop, Inbound, Origin, Outcome, Peer
 from rialto.model.address import Address
 from rialto.model.errors import DeliveryError
 from rialto.model.message import Composing, Content, Message
@@ -131,13 +131,16 @@ class FakeDelivery:
         self.content = content
         self.peer = peer
         self.attempt = 0
+        self.hop: Hop = NOTHING_KNOWN
         self.domain = content.recipient.domain
         self.end: asyncio.Future[str | DeliveryError] = asyncio.get_running_loop().create_future()
 
-    def sent(self) -> None:
+    def sent(self, hop: Hop = NOTHING_KNOWN) -> None:
+        self.hop = hop
         self.end.set_result("sent")
 
-    def delivered(self, detail: str = "") -> None:
+    def delivered(self, detail: str = "", hop: Hop = NOTHING_KNOWN) -> None:
+        self.hop = hop
         self.end.set_result(f"delivered: {detail}")
 
     def failed(self, error: DeliveryError) -> None:

@@ -97,7 +97,9 @@ async def test_servers_with_certificates_speak_tls_and_prove_themselves_by_them(
     root = pki.make("Root", ca=True)
     stores = certified(tmp_path, ROME, root), certified(tmp_path, VERONA, root)
     romeo, juliet = await stand(PeerSettings(), certificates=stores, anchors=(root.certificate,))
-    assert await asyncio.wait_for(romeo.send("soft", f"juliet@{VERONA}").end, 5)
+    delivery = romeo.send("soft", f"juliet@{VERONA}")
+    assert await asyncio.wait_for(delivery.end, 5)
+    assert delivery.hop == {"proof": "external", "secured": True}
     _, origin = juliet.hub.accepted[0]
     assert (origin.proof, origin.secured) == ("external", True)
     assert "external" in juliet.network.links()[0].security
@@ -120,7 +122,9 @@ async def test_tls_may_begin_with_the_first_byte(stand: Raise, tmp_path: Path) -
     romeo.hub.peers = (replace(romeo.hub.peers[0], settings=replace(romeo.hub.peers[0].settings, port=port)),)
     await juliet.start()
     await romeo.start()
-    assert await asyncio.wait_for(romeo.send("soft", f"juliet@{VERONA}").end, 5)
+    delivery = romeo.send("soft", f"juliet@{VERONA}")
+    assert await asyncio.wait_for(delivery.end, 5)
+    assert delivery.hop == {"proof": "external", "secured": True}
     _, origin = juliet.hub.accepted[0]
     assert (origin.proof, origin.secured) == ("external", True)
 

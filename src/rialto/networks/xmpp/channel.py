@@ -19,6 +19,7 @@ import itertools
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from rialto.core.network import NOTHING_KNOWN, Hop
 from rialto.model.errors import DeliveryError, Reason, Unreachable
 from rialto.net.link import Link, LinkError
 from rialto.networks.xmpp.wire.element import Element
@@ -44,10 +45,10 @@ class Parcel(Protocol):
     def content(self) -> Named:
         """What is in it."""
 
-    def sent(self) -> None:
+    def sent(self, hop: Hop = NOTHING_KNOWN) -> None:
         """See `Delivery`."""
 
-    def delivered(self, detail: str = "") -> None:
+    def delivered(self, detail: str = "", hop: Hop = NOTHING_KNOWN) -> None:
         """See `Delivery`."""
 
     def failed(self, error: DeliveryError) -> None:
@@ -111,11 +112,15 @@ class Pings:
 class Channel:
     """One stream for stanzas from `local` to `remote`; `remote` is also who is pinged ("" for nobody)."""
 
-    def __init__(self, link: Link[Any], machine: Stream, *, local: str, remote: str, pings: Pings) -> None:
+    def __init__(
+        self, link: Link[Any], machine: Stream, *, local: str, remote: str, pings: Pings, hop: Hop
+    ) -> None:
         self.link = link
         self.machine = machine
         self.local = local
         self.remote = remote
+        self.hop = hop
+        """How the peer was proven, and whether the stream is encrypted."""
         self._pings = pings
         self._fresh: list[Parcel] = []
         self._covered: list[Parcel] = []
@@ -169,7 +174,7 @@ class Channel:
             deliveries, self._fresh = self._fresh, []
             self.link.flush()
             for delivery in deliveries:
-                delivery.sent()
+                delivery.sent(self.hop)
             return
         self._covered, self._fresh = self._fresh, []
         self._ping_id = self._pings.new_id(self)
@@ -185,7 +190,7 @@ class Channel:
         self._calm()
         deliveries, self._covered = self._covered, []
         for delivery in deliveries:
-            delivery.delivered("read by the server")
+            delivery.delivered("read by the server", self.hop)
         self._ask()
 
     def _unanswered(self) -> None:
@@ -197,7 +202,7 @@ class Channel:
         self._calm()
         deliveries, self._covered = self._covered, []
         for delivery in deliveries:
-            delivery.sent()
+            delivery.sent(self.hop)
         self._ask()
 
     def _calm(self) -> None:

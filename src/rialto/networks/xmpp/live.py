@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Protocol
 import structlog
 
 from rialto.core.hub import Hub
-from rialto.core.network import Context, LinkState, Origin, Peer
+from rialto.core.network import NOTHING_KNOWN, Context, Hop, LinkState, Origin, Peer, hop
 from rialto.net.certificates import NameKind, Trust, judge
 from rialto.net.channel import HandshakeDone
 from rialto.net.link import Link, LinkError
@@ -110,6 +110,8 @@ class LiveStream:
         self._answers: deque[tuple[int, Callable[[], None]]] = deque()
         self.proofs: dict[tuple[str, str], str] = {}
         self.channels: dict[tuple[str, str], Channel] = {}
+        self.hop: Hop = NOTHING_KNOWN
+        """What is to be told of the way out."""
         self._origins: dict[str, Origin] = {}
         self._count = 0
         self._window = 0.0
@@ -286,16 +288,26 @@ class LiveStream:
             )
         self.proofs[pair] = event.proof
         if event.outgoing and pair not in self.channels:
+            self.hop = hop(self._proof_of_peer(event), self.secured)
             self.channels[pair] = Channel(
-                self.link, self.machine, local=event.local, remote=event.remote, pings=self.desk.pings
+                self.link,
+                self.machine,
+                local=event.local,
+                remote=event.remote,
+                pings=self.desk.pings,
+                hop=self.hop,
             )
             self.desk.proven(self, event.local, event.remote)
+
+    def _proof_of_peer(self, event: events.Authenticated) -> str:
+        """How those were proven to whom we send."""
+        return event.proof
 
     def _on_acknowledged(self, event: events.Acknowledged) -> None:
         self.was_acknowledged = True
         for delivery in event.tokens:
             if delivery is not None and delivery.content.id not in self._returned:
-                delivery.delivered("acknowledged by the server")
+                delivery.delivered("acknowledged by the server", self.hop)
         self._returned.clear()
 
     def _on_pair_refused(self, event: events.PairRefused) -> None:

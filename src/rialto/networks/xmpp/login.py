@@ -54,7 +54,12 @@ class ComponentStream(LiveStream):
         target = next((domain for domain in login.peer.domains if "*" not in domain), "")
         self.channels.clear()
         self.channels[event.local, ""] = Channel(
-            self.link, self.machine, local=event.local, remote=target, pings=self.desk.pings
+            self.link,
+            self.machine,
+            local=event.local,
+            remote=target,
+            pings=self.desk.pings,
+            hop=self.hop,
         )
         login.is_up(self)
 

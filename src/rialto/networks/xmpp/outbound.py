@@ -94,6 +94,9 @@ class OutgoingStream(LiveStream):
         super()._on_authenticated(event)
         self._is_open()
 
+    def _proof_of_peer(self, event: events.Authenticated) -> str:
+        return self.machine.peers_proof()
+
     def _is_open(self) -> None:
         if not self.opened.done():
             self.opened.set_result(None)

@@ -31,7 +31,7 @@ import structlog
 from msgspec.structs import replace
 
 from rialto.core.hub import Hub
-from rialto.core.network import Context, PairView, Peer, Side, Verb
+from rialto.core.network import NOTHING_KNOWN, Context, Hop, PairView, Peer, Side, Verb
 from rialto.model.errors import AddressError, DeliveryError, Reason, Refused, Unreachable
 from rialto.model.presence import Document, Grant, Pair, State
 from rialto.networks.xmpp.channel import Parcel
@@ -93,11 +93,11 @@ class _Stanza:
         self._read = read
         self._lost = lost
 
-    def sent(self) -> None:
+    def sent(self, hop: Hop = NOTHING_KNOWN) -> None:
         """See `Delivery`: as much proof as is to be had."""
         self._read()
 
-    def delivered(self, detail: str = "") -> None:
+    def delivered(self, detail: str = "", hop: Hop = NOTHING_KNOWN) -> None:
         """See `Delivery`."""
         self._read()
 

@@ -206,13 +206,13 @@ class Initiating(ServerStream):
         self._proven_by = "external"
         if self.bidirectional:
             # QUIRK(Prosody 0.12): it speaks as soon as it has said so, before its new header and features.
-            self._incoming[self.local, self.remote] = self._peers_proof()
+            self._incoming[self.local, self.remote] = self.peers_proof()
             self._restart_behind_stanzas()
         else:
             self._restart()
         self._send_header(None)
 
-    def _peers_proof(self) -> str:
+    def peers_proof(self) -> str:
         """How the peer, whom we have called, is proven to be who we wanted."""
         return "external" if self.peer_proven else "dialback"
 
@@ -263,7 +263,7 @@ class Initiating(ServerStream):
             pair = (self.local, self.remote)
             self._outgoing.add(pair)
             if self.bidirectional:
-                self._incoming[pair] = self._peers_proof()
+                self._incoming[pair] = self.peers_proof()
             event = Authenticated(*pair, "external", outgoing=True, incoming=self.bidirectional)
         super()._proven(event)
 
