@@ -36,6 +36,8 @@ COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "presence_said": ("What the far side of a watch was asked for.", ("peer", "verb")),
     "presence_failed": ("Failures that will be repeated, towards either side.", ("peer", "reason")),
     "presence_audits": ("Comparisons of what is known with what is so.", ("peer", "outcome")),
+    "sessions": ("What became of sessions with SIP users.", ("network", "event")),
+    "msrp": ("What happened on MSRP connections.", ("network", "event")),
     "published": ("Answers of presence servers to what was published there.", ("peer", "answer")),
     "files": ("Files that people of a peer sent to be fetched here.", ("peer", "outcome")),
     "store_errors": ("Units that could not be written.", ()),

@@ -241,16 +241,16 @@ def test_content_is_framed_in_linear_time() -> None:
         data = send("abcd", "id12", dice.randbytes(size // 2) + b"\r\n-------abc" * (size // 26))
         best = 9.9
         for _ in range(3):
-            start = time.perf_counter()
+            start = time.process_time()
             framer = Framer()
             for at in range(0, len(data), 1000):
                 framer.receive_data(data[at : at + 1000])
                 while framer.next_event() is not None:
                     pass
-            best = min(best, time.perf_counter() - start)
+            best = min(best, time.process_time() - start)
         return best
 
-    assert cost(1_600_000) < 16 * 2.5 * max(cost(100_000), 1e-4)
+    assert cost(1_600_000) < 16 * 4 * max(cost(100_000), 0.001)
 
 
 @pytest.mark.parametrize("seed", range(40))

@@ -273,16 +273,16 @@ def test_five_megabytes_pass_in_linear_time() -> None:
     def cost(size: int) -> float:
         pair = Pair()
         body = random.Random(1).randbytes(size)
-        start = time.perf_counter()
+        start = time.process_time()
         pair.alice.connection.send(pair.at_alice, "text/plain", body, message_id="id12")
         while data := pair.alice.connection.data_to_send():
             pair.bob.connection.receive_data(data, 0.0)
             while pair.bob.connection.next_event() is not None:
                 pass
-        return time.perf_counter() - start
+        return time.process_time() - start
 
     small, large = min(cost(500_000) for _ in range(3)), min(cost(5_000_000) for _ in range(3))
-    assert large < 10 * 2.5 * small
+    assert large < 10 * 4 * max(small, 0.002)
 
 
 # -- answers -----------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from rialto.networks.sip.msrp.wire.heads import Head
 from rialto.networks.sip.msrp.wire.incoming import Incoming
@@ -110,7 +111,7 @@ class MessageFailed:
 class Responded:
     """The answer to a request made with `Connection.request`; `response` is None where none came in time."""
 
-    token: object
+    token: Any
     response: Head | None
 
 
