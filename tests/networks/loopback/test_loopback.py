@@ -9,16 +9,17 @@ from pathlib import Path
 import pytest
 
 from rialto.core.hub import Hub
-from rialto.core.network import Context, Network, Origin, Peer
+from rialto.core.network import Context, Features, Network, Origin, Peer
 from rialto.core.settings import QueueSettings
 from rialto.model.errors import Reason, Refused
-from rialto.model.message import Report
+from rialto.model.message import Disposition, Report
 from rialto.networks.loopback import PeerSettings, Settings, create, features
 from rialto.networks.loopback import network as loopback_network
 from rialto.store.store import Store
 from rialto.testing import NOW, Recorder, ScriptedNetwork, deliver_at_once, message, peer
 
 ME = "juliet@xa.example"
+HOME = Features(rich=True, receipts=tuple(Disposition), composing=True)
 
 
 class Town:
@@ -28,7 +29,7 @@ class Town:
         self.peer = Peer(
             "loop.example", "loopback", ("loop.example",), PeerSettings(), features(PeerSettings())
         )
-        self.home = peer("xa.example", "xmpp")
+        self.home = peer("xa.example", "xmpp", features=HOME)
         self.xmpp = ScriptedNetwork("xmpp", deliver_at_once)
         context = Context("loopback", "gw.example", b"", (self.peer,), None, None, None, lambda: NOW)
         self.loopback: Network = create(Settings(**settings), context)

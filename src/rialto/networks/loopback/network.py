@@ -124,11 +124,7 @@ class LoopbackNetwork:
             delivery.delivered("heard", HERE)
             return
         origin = self._origin(delivery.peer, delivery.domain)
-        self._confirm(message, origin)
-        if message.automatic:
-            delivery.delivered("heard", HERE)
-            return
-        if message.chat_states:
+        if message.chat_states and not message.automatic:
             writing = Composing(
                 sender=message.recipient,
                 recipient=message.sender,
@@ -136,6 +132,10 @@ class LoopbackNetwork:
                 thread=message.thread,
             )
             hub.compose(writing, origin)
+        self._confirm(message, origin)
+        if message.automatic:
+            delivery.delivered("heard", HERE)
+            return
         echo = Message(
             id=hub.new_id(),
             sender=message.recipient,
