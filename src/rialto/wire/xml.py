@@ -64,8 +64,8 @@ def read_document(
 ) -> Node:
     """The root of a document; `charset` is what its carrier said, which wins over the document's own word.
 
-    `scopes` is filled with the scope of each element. Raises XmlError, with a text that repeats nothing of the
-    document.
+    `scopes` is filled with the scope of each element. Raises XmlError, with a text that repeats nothing of
+    the document.
     """
     if len(data) > max_bytes:
         raise XmlError(f"more than {max_bytes} bytes")

@@ -2,9 +2,9 @@
 
 A change names one place by a selector, a small part of XPath: steps from the root by name, `*`, or position,
 `[@id='x']`, `[child='x']`, `[.='x']`, and at the end `@attribute` or `text()`. What names no place, or
-several, is an error, and then nothing of the document has changed. Namespaces are those in scope where the selector
-stands (section 4.2.2), so declarations themselves are neither added nor removed here; comments and processing
-instructions are not in our documents.
+several, is an error, and then nothing of the document has changed. Namespaces are those in scope where the
+selector stands (section 4.2.2), so declarations themselves are neither added nor removed here; comments and
+processing instructions are not in our documents.
 """
 
 from __future__ import annotations

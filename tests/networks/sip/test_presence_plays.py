@@ -483,7 +483,7 @@ async def test_nobody_refreshes_the_subscription_of_somebody_else() -> None:
         _, tag = await subscribed(_stage, phone)
         other = subscribe(port=phone.port, to_tag=tag, cseq=3)
         other.set("From", "<sip:tybalt@sip.example>;tag=bi54")
-        assert (await phone.asks(other)).status == 403
+        assert (await phone.asks(other)).status == 481
 
 
 async def test_a_watcher_has_no_more_telephones_than_anybody() -> None:

@@ -205,6 +205,9 @@ class Presence:
             self._course.note(watch, "shown", "online" if document.online else "offline")
         if watch.looking is Look.ASKED:
             watch.looking, watch.again = Look.ANSWERED, True
+        if known is not None and known.states == document.states:
+            # What is shown again and again is kept once.
+            document = replace(document, states=known.states)
         watch.document = document
         if watch.grant is Grant.GRANTED:
             self._course.happen(watch, Event.SHOW)

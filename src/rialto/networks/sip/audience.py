@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -14,6 +15,7 @@ from rialto.model.presence import Document, Grant, Pair
 from rialto.networks.sip.addresses import address_of
 from rialto.networks.sip.conditions import retry_after
 from rialto.networks.sip.documents import to_pidf
+from rialto.networks.sip.dormant import NEAR_S, Dormant, PackedDialog
 from rialto.networks.sip.faces import with_face
 from rialto.networks.sip.identity import Sender
 from rialto.networks.sip.inbound import refusal
@@ -21,7 +23,7 @@ from rialto.networks.sip.settings import PeerSettings
 from rialto.networks.sip.wire import BadMessage, Request, Response
 from rialto.networks.sip.wire.dialogs import Dialog, shared
 from rialto.networks.sip.wire.eventing import Substate, accepts, event_of, preference
-from rialto.networks.sip.wire.notifications import KeptNotifier, Notifier
+from rialto.networks.sip.wire.notifications import KeptNotifier, Notifier, RestingNotifier
 from rialto.networks.sip.wire.publications import KeptPublication
 from rialto.networks.sip.wire.transaction import ServerTransaction
 from rialto.wire.pidf import MEDIA_TYPE, write
@@ -35,6 +37,7 @@ MAX_DIALOGS = 16
 """Of one watcher with one presentity: nobody has more devices."""
 
 _log = structlog.get_logger(__name__)
+_TRANSPORT = re.compile(r";transport=([a-z]+)")
 _encoder = msgspec.msgpack.Encoder()
 
 
@@ -47,6 +50,24 @@ class _Kept(msgspec.Struct, array_like=True):
 
 _decoder: msgspec.msgpack.Decoder[_Kept] = msgspec.msgpack.Decoder(_Kept)
 _old_decoder: msgspec.msgpack.Decoder[list[KeptNotifier]] = msgspec.msgpack.Decoder(list[KeptNotifier])
+
+
+class _PackedNotifier(msgspec.Struct, array_like=True):
+    """One dialog at rest; `transport` is that of our Contact."""
+
+    dialog: PackedDialog
+    transport: str
+    machine: RestingNotifier
+
+
+class _Packed(msgspec.Struct, array_like=True):
+    """A pair at rest."""
+
+    peer: int
+    notifiers: list[_PackedNotifier]
+
+
+_unpacker: msgspec.msgpack.Decoder[_Packed] = msgspec.msgpack.Decoder(_Packed)
 
 _Headers = tuple[tuple[str, str], ...]
 
@@ -61,13 +82,15 @@ _REASONS: dict[Reason, str] = {
 class Audience:
     """One pair: a notifier for each dialog that the watcher has."""
 
-    __slots__ = ("alarm_at", "notifiers", "pair", "peer")
+    __slots__ = ("alarm_at", "appointment", "notifiers", "pair", "peer")
 
     def __init__(self, pair: Pair, peer: str) -> None:
         self.pair = pair
         self.peer = peer
         self.notifiers: list[Notifier] = []
         self.alarm_at = 0.0
+        self.appointment = 0
+        """In force among those at rest."""
 
     def next_timer(self) -> float | None:
         """See `Appointed`."""
@@ -109,10 +132,11 @@ class Audiences:
         self._desk = desk
         self._by_pair: dict[Pair, Audience] = {}
         self._by_tag: dict[str, Audience] = {}
+        self._resting = Dormant(self._wake_up)
         self._agenda: Agenda[Audience] | None = None
 
     def __len__(self) -> int:
-        return len(self._by_pair)
+        return len(self._by_pair) + len(self._resting)
 
     def now(self) -> float:
         """Seconds since 1970."""
@@ -122,15 +146,14 @@ class Audiences:
         """Timers may ring."""
         self._agenda = Agenda(self._desk.clock, self._desk.call_later, self._ring)
         for audience in self._by_pair.values():
-            contact = self._desk.contact(
-                audience.pair.presentity, self._desk.transport_to(self._desk.trunk_of(audience.peer))
-            )
             for notifier in audience.notifiers:
-                notifier.contact = contact
-            self._agenda.set(audience)
+                notifier.contact = self._contact(audience, "")
+            self._appoint(audience)
+        self._resting.start(self._desk.clock, self._desk.call_later)
 
     def stop(self) -> None:
         """No more."""
+        self._resting.stop()
         if self._agenda is not None:
             self._agenda.stop()
 
@@ -150,7 +173,7 @@ class Audiences:
                 one.dialog.routes = shared(one.dialog.routes)
                 # Which Contact, is known when the sockets are there.
                 self._notifier(audience, trunk.settings, one.dialog, one.event_id, "").resume(one)
-        if audience.notifiers:
+        if audience.notifiers and not self._rest(audience):
             self._by_pair[view.pair] = audience
         return kept.publication
 
@@ -158,11 +181,13 @@ class Audiences:
 
     def tell(self, view: PairView) -> None:
         """The authorization or the document is news."""
-        audience = self._by_pair.get(view.pair)
+        audience = self._find(view.pair)
         if audience is None:
             return
         now = self.now()
         for notifier in audience.notifiers:
+            if notifier.sent is True and view.told_document is not None:
+                notifier.sent = view.told_document  # it has been at rest
             match view.grant:
                 case Grant.GRANTED:
                     if notifier.state is not Substate.ACTIVE or not _seen(notifier, view.document):
@@ -216,13 +241,16 @@ class Audiences:
     ) -> None:
         """RFC 8048 section 5.3.1: 200 at once, and a NOTIFY behind it, whatever the contact says later."""
         presence = self._desk.hub.presence
-        audience = self._by_pair.get(pair)
+        audience = self._find(pair)
         if audience is not None and len(audience.notifiers) >= MAX_DIALOGS:
+            self.pump(audience)
             self._desk.answer(transaction, 480, (("Retry-After", "60"),), "Too Many Subscriptions")
             return
         try:
             presence.ask(pair, origin)
         except DeliveryError as error:
+            if audience is not None:
+                self.pump(audience)
             self._refuse(transaction, error)
             return
         if audience is None or audience.peer != sender.trunk.peer.name:
@@ -265,19 +293,13 @@ class Audiences:
         expires_s: int,
     ) -> None:
         """RFC 8048 sections 5.3.2 and 5.3.3: nobody on the other side hears of it."""
-        audience = self._by_tag.get(request.to.tag or "")
+        audience = self._by_tag.get(request.to.tag or "") or self._find_resting(request)
         notifier = None if audience is None else _notifier_of(audience, request)
-        if audience is None or notifier is None or notifier.state is Substate.TERMINATED or notifier.gone:
-            self._desk.answer(transaction, 481)
-            return
-        if origin.peer.name != audience.peer or sender.address.bare != audience.pair.watcher:
-            self._desk.answer(transaction, 403)
-            return
-        if request.from_.tag != notifier.dialog.remote_tag or event_of(request)[1] != notifier.event_id:
-            self._desk.answer(transaction, 481)
-            return
-        if not notifier.dialog.in_order(request):
-            self._desk.answer(transaction, 500, text="Out Of Order")
+        status = _objection(audience, notifier, request, sender, origin)
+        if status or audience is None or notifier is None:
+            if audience is not None:
+                self.pump(audience)
+            self._desk.answer(transaction, status, text="Out Of Order" if status == 500 else None)
             return
         notifier.dialog.aim(request)
         _choose_kind(notifier, request)
@@ -312,15 +334,83 @@ class Audiences:
                 self.note(audience.pair)
             if not audience.notifiers:
                 del self._by_pair[audience.pair]
-        if audience.notifiers and self._agenda is not None:
+        if audience.notifiers and not self._rest(audience):
+            self._appoint(audience)
+
+    def _appoint(self, audience: Audience) -> None:
+        at = audience.next_timer()
+        if at is None or self._agenda is None:
+            return
+        if at <= self.now() + NEAR_S:
             self._agenda.set(audience)
+        else:
+            audience.appointment = self._resting.appoint(audience.pair, at, audience.appointment)
+
+    # -- at rest ---------------------------------------------------------------------------------------
+
+    def _rest(self, audience: Audience) -> bool:
+        """Let it rest, if nothing is going on; it may not be used after that."""
+        pair, packing, packed = audience.pair, self._desk.packing, []
+        if self._by_pair.get(pair) not in (audience, None):
+            return False
+        for notifier in audience.notifiers:
+            resting = notifier.rest()
+            if resting is None:
+                return False
+            dialog = packing.pack(notifier.dialog, pair.presentity, pair.watcher)
+            packed.append(_PackedNotifier(dialog, _transport_of(notifier.contact), resting))
+        data = _encoder.encode(_Packed(packing.number_of(audience.peer), packed))
+        self._resting.put(pair, data, audience.next_timer(), audience.appointment)
+        audience.alarm_at = 0.0  # what the agenda still has of it is void
+        for notifier in audience.notifiers:
+            self._by_tag.pop(notifier.dialog.local_tag, None)
+        self._by_pair.pop(pair, None)
+        return True
+
+    def _find(self, pair: Pair) -> Audience | None:
+        """Wherever it is; one at rest is woken."""
+        found = self._by_pair.get(pair)
+        if found is not None:
+            return found
+        taken = self._resting.take(pair)
+        if taken is None:
+            return None
+        packed, packing = _unpacker.decode(taken[0]), self._desk.packing
+        trunk = self._desk.trunk_of(packing.name_of(packed.peer))
+        if trunk is None:
+            return None  # no longer configured; it runs out by itself
+        audience = self._by_pair[pair] = Audience(pair, trunk.peer.name)
+        audience.appointment = taken[1]
+        for one in packed.notifiers:
+            dialog = packing.unpack(one.dialog, pair.presentity, pair.watcher)
+            contact = self._contact(audience, one.transport)
+            self._notifier(audience, trunk.settings, dialog, one.machine.event_id, contact).wake(one.machine)
+        return audience
+
+    def _find_resting(self, request: Request) -> Audience | None:
+        """Whose dialog a SUBSCRIBE may belong to, by who asks for whom."""
+        try:
+            pair = Pair(address_of(request.from_.uri).bare, address_of(request.to.uri).bare)
+        except AddressError:
+            return None
+        return self._find(pair) if pair in self._resting else None
+
+    def _wake_up(self, pair: Pair, now: float) -> None:
+        audience = self._find(pair)
+        if audience is not None:
+            self._ring(audience, now)
+
+    def _contact(self, audience: Audience, transport: str) -> str:
+        trunk = self._desk.trunk_of(audience.peer)
+        return self._desk.contact(audience.pair.presentity, transport or self._desk.transport_to(trunk))
 
     def _until(self, audience: Audience) -> float | None:
         return None if self._desk.publications.needs(audience.pair) else audience.until()
 
     def note(self, pair: Pair) -> None:
         """Tell the hub how long the watcher listens, and what to write down."""
-        audience, publications = self._by_pair.get(pair), self._desk.publications
+        resting, publications = pair in self._resting, self._desk.publications
+        audience = self._find(pair)
         notifiers = () if audience is None else audience.notifiers
         presence, until = self._desk.hub.presence, None if audience is None else audience.until()
         if publications.needs(pair):
@@ -337,6 +427,8 @@ class Audiences:
         presence.keep(
             pair, "watcher", None if empty else _encoder.encode(kept), at_once=publications.needs(pair)
         )
+        if resting and audience is not None:
+            self._rest(audience)
 
     def _ring(self, audience: Audience, now: float) -> None:
         for notifier in audience.notifiers:
@@ -424,6 +516,25 @@ def _read(data: bytes) -> _Kept:
         return _decoder.decode(data)
     except msgspec.ValidationError:
         return _Kept(_old_decoder.decode(data))  # as it was before anything was published
+
+
+def _objection(
+    audience: Audience | None, notifier: Notifier | None, request: Request, sender: Sender, origin: Origin
+) -> int:
+    """The status with which a SUBSCRIBE in a dialog is refused; 0 for none."""
+    if audience is None or notifier is None or notifier.state is Substate.TERMINATED or notifier.gone:
+        return 481
+    if origin.peer.name != audience.peer or sender.address.bare != audience.pair.watcher:
+        return 403
+    if request.from_.tag != notifier.dialog.remote_tag or event_of(request)[1] != notifier.event_id:
+        return 481
+    return 0 if notifier.dialog.in_order(request) else 500
+
+
+def _transport_of(contact: str) -> str:
+    """The transport that a Contact of ours names."""
+    found = _TRANSPORT.search(contact)
+    return found[1] if found is not None else "udp" if contact else ""
 
 
 def _seen(notifier: Notifier, document: Document | None) -> bool:

@@ -31,6 +31,7 @@ from rialto.networks.sip.addresses import uri_of
 from rialto.networks.sip.audience import Audiences
 from rialto.networks.sip.conditions import phrase
 from rialto.networks.sip.course import Course, Traveller
+from rialto.networks.sip.dormant import Packing
 from rialto.networks.sip.faces import introduce, shown_by
 from rialto.networks.sip.icons import MAX_BYTES, TIMEOUT_S, Icons
 from rialto.networks.sip.identity import Sender
@@ -82,6 +83,7 @@ class SipPresence:
             context.clock,
             lambda url: fetch(url, anchors=context.anchors, max_bytes=MAX_BYTES, timeout_s=TIMEOUT_S),
         )
+        self.packing = Packing(context.server_name)
         self.watchings = Watchings(self)
         self.audiences = Audiences(self)
         self.publications = Publications(self)
@@ -267,7 +269,7 @@ class SipPresence:
         introduce(self.hub.faces, request, dialog)
         uri: Uri | None = None
         if dialog.remote_tag and trunk.proxy is None:
-            uri = _allowed(dialog, trunk)
+            uri = allowed(dialog, trunk)
         route = self._dispatch.route(trunk, domain, uri)
         course = Course(
             self._dispatch, traveller, trunk, request, route, lambda: dialog.next_cseq(self.clock())
@@ -275,7 +277,7 @@ class SipPresence:
         self._dispatch.begin(course, domain, uri)
 
 
-def _allowed(dialog: Dialog, trunk: Trunk) -> Uri | None:
+def allowed(dialog: Dialog, trunk: Trunk) -> Uri | None:
     """Where a dialog wants its requests to go; None where the peer's settings do not allow that transport, or
     could not prove who answers there: then it is the peer's domain, as for everything else."""
     try:

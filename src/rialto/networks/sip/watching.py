@@ -12,13 +12,15 @@ from rialto.core.network import Origin, PairView, Verb
 from rialto.model.errors import AddressError, DeliveryError, Reason, Unreachable
 from rialto.model.errors import Refused as RefusedError
 from rialto.model.presence import Document, Grant, Pair
+from rialto.networks.sip.addresses import address_of
 from rialto.networks.sip.conditions import meaning
 from rialto.networks.sip.documents import from_pidf
+from rialto.networks.sip.dormant import NEAR_S, Dormant, PackedDialog
 from rialto.networks.sip.faces import face_in
 from rialto.networks.sip.trunk import Trunk
-from rialto.networks.sip.wire import Request, Response
+from rialto.networks.sip.wire import BadMessage, Request, Response
 from rialto.networks.sip.wire.dialogs import Dialog, shared
-from rialto.networks.sip.wire.subscriptions import Kept, State, Subscriber
+from rialto.networks.sip.wire.subscriptions import Kept, Resting, State, Subscriber
 from rialto.networks.sip.wire.verdicts import Active, Ended, Event, News, Pending, Refused, Silent
 from rialto.wire.pidf import MEDIA_TYPE, PidfError, Presence, parse
 from rialto.wire.pidf_diff import MEDIA_TYPE as PARTIAL_TYPE
@@ -34,13 +36,36 @@ _decoder: msgspec.msgpack.Decoder[Kept] = msgspec.msgpack.Decoder(Kept)
 ACCEPT_PARTIAL = f"{PARTIAL_TYPE}, {MEDIA_TYPE};q=0.5"
 """RFC 5263 section 4.2: both, and which is the better."""
 
+
+class _Packed(msgspec.Struct, array_like=True):
+    """A pair at rest."""
+
+    peer: int
+    dialog: PackedDialog
+    machine: Resting
+
+
+_packer = msgspec.msgpack.Encoder()
+_unpacker: msgspec.msgpack.Decoder[_Packed] = msgspec.msgpack.Decoder(_Packed)
+
 _Answer = tuple[int, tuple[tuple[str, str], ...]]
 
 
 class Watching:
     """One pair: its subscription, and a look beside it where there is one."""
 
-    __slots__ = ("_desk", "alarm_at", "giving_back", "looker", "pair", "peer", "reader", "subscriber", "tags")
+    __slots__ = (
+        "_desk",
+        "alarm_at",
+        "appointment",
+        "giving_back",
+        "looker",
+        "pair",
+        "peer",
+        "reader",
+        "subscriber",
+        "tags",
+    )
 
     def __init__(self, desk: SipPresence, pair: Pair, trunk: Trunk) -> None:
         self._desk = desk
@@ -54,6 +79,8 @@ class Watching:
         self.tags: tuple[str, ...] = ()
         """Of ours, by which it is found."""
         self.alarm_at = 0.0
+        self.appointment = 0
+        """In force among those at rest."""
 
     def machine(self, trunk: Trunk) -> Subscriber:
         """Another subscription of this pair."""
@@ -116,13 +143,14 @@ class Watchings:
         self._desk = desk
         self._by_pair: dict[Pair, Watching] = {}
         self._by_tag: dict[str, Watching] = {}
+        self._resting = Dormant(self._wake_up)
         self._agenda: Agenda[Watching] | None = None
         self._unsettled: list[tuple[Watching, Origin]] = []
         self._parsed: Presence | None = None
         """What the NOTIFY that is being settled shows."""
 
     def __len__(self) -> int:
-        return len(self._by_pair)
+        return len(self._by_pair) + len(self._resting)
 
     def now(self) -> float:
         """Seconds since 1970."""
@@ -132,10 +160,12 @@ class Watchings:
         """Timers may ring."""
         self._agenda = Agenda(self._desk.clock, self._desk.call_later, self._ring)
         for watching in self._by_pair.values():
-            self._agenda.set(watching)
+            self._appoint(watching)
+        self._resting.start(self._desk.clock, self._desk.call_later)
 
     def stop(self) -> None:
         """No more."""
+        self._resting.stop()
         if self._agenda is not None:
             self._agenda.stop()
 
@@ -156,8 +186,10 @@ class Watchings:
         except (msgspec.DecodeError, ValueError):
             _log.warning("a dialog of an earlier run cannot be read", pair=str(view.pair))
             return
-        self._by_pair[view.pair] = watching
-        self._index(watching)
+        machine.changed = False
+        if not self._rest(watching):
+            self._by_pair[view.pair] = watching
+            self._index(watching)
 
     # -- what the hub wants ----------------------------------------------------------------------------
 
@@ -165,7 +197,7 @@ class Watchings:
         """Carry it out."""
         pair, now, presence = view.pair, self.now(), self._desk.hub.presence
         trunk = self._desk.trunk_of(view.presentity_peer.name)
-        known = self._by_pair.get(pair)
+        known = self._find(pair)
         if verb is Verb.CLOSE and known is None:
             return
         if verb is Verb.GIVE_BACK and known is None:
@@ -208,14 +240,19 @@ class Watchings:
 
     def receive_notify(self, request: Request, origin: Origin) -> _Answer:
         """The answer to a NOTIFY; `settle` does what follows from it. Raises BadMessage."""
-        watching = self._by_tag.get(request.to.tag or "")
+        watching = self._by_tag.get(request.to.tag or "") or self._find_resting(request)
         machine = None if watching is None else _machine_of(watching, request)
         if watching is None or machine is None:
             return 481, ()
-        if origin.peer.name != watching.peer:
-            return 403, ()
-        status = machine.receive_notify(request, self.now())
+        status = 403
+        if origin.peer.name == watching.peer:
+            try:
+                status = machine.receive_notify(request, self.now())
+            except BadMessage:
+                self._tidy(watching)
+                raise
         if status != 200:
+            self._tidy(watching)
             return status, ()
         self._unsettled.append((watching, origin))
         self._parsed = None
@@ -357,8 +394,75 @@ class Watchings:
         if machine.state is State.IDLE and watching.looker is None:
             if self._by_pair.get(watching.pair) is watching:
                 del self._by_pair[watching.pair]
-        elif self._agenda is not None:
+        elif not self._rest(watching):
+            self._appoint(watching)
+
+    def _appoint(self, watching: Watching) -> None:
+        at = watching.next_timer()
+        if at is None or self._agenda is None:
+            return
+        if at <= self.now() + NEAR_S:
             self._agenda.set(watching)
+        else:
+            watching.appointment = self._resting.appoint(watching.pair, at, watching.appointment)
+
+    # -- at rest ---------------------------------------------------------------------------------------
+
+    def _rest(self, watching: Watching) -> bool:
+        """Let it rest, if nothing is going on; it may not be used after that."""
+        machine = watching.subscriber
+        resting = machine.rest()
+        if resting is None or watching.looker is not None or watching.giving_back or watching.reader:
+            return False
+        assert machine.dialog is not None
+        pair, packing = watching.pair, self._desk.packing
+        packed = _Packed(
+            packing.number_of(watching.peer),
+            packing.pack(machine.dialog, pair.watcher, pair.presentity),
+            resting,
+        )
+        self._resting.put(pair, _packer.encode(packed), machine.next_timer(), watching.appointment)
+        watching.alarm_at = 0.0  # what the agenda still has of it is void
+        for tag in watching.tags:
+            self._by_tag.pop(tag, None)
+        if self._by_pair.get(pair) is watching:
+            del self._by_pair[pair]
+        return True
+
+    def _find(self, pair: Pair) -> Watching | None:
+        """Wherever it is; one at rest is woken."""
+        found = self._by_pair.get(pair)
+        if found is not None:
+            return found
+        taken = self._resting.take(pair)
+        if taken is None:
+            return None
+        packed, packing = _unpacker.decode(taken[0]), self._desk.packing
+        trunk = self._desk.trunk_of(packing.name_of(packed.peer))
+        if trunk is None:
+            return None  # no longer configured; it runs out by itself
+        watching = self._by_pair[pair] = Watching(self._desk, pair, trunk)
+        watching.appointment = taken[1]
+        watching.subscriber.wake(packing.unpack(packed.dialog, pair.watcher, pair.presentity), packed.machine)
+        self._index(watching)
+        return watching
+
+    def _find_resting(self, request: Request) -> Watching | None:
+        """Whose dialog a NOTIFY may belong to, by who says it to whom."""
+        try:
+            pair = Pair(address_of(request.to.uri).bare, address_of(request.from_.uri).bare)
+        except AddressError:
+            return None
+        found = self._find(pair) if pair in self._resting else None
+        if found is not None and _machine_of(found, request) is None:
+            self._rest(found)
+            return None
+        return found
+
+    def _wake_up(self, pair: Pair, now: float) -> None:
+        watching = self._find(pair)
+        if watching is not None:
+            self._ring(watching, now)
 
 
 def _machine_of(watching: Watching, request: Request) -> Subscriber | None:

@@ -47,6 +47,17 @@ class KeptNotifier(msgspec.Struct, array_like=True):
     """Of the last partial document; 0 where the watcher gets whole ones."""
 
 
+class RestingNotifier(msgspec.Struct, array_like=True):
+    """Beside its dialog, all of a machine that waits for nothing but news. Times are whole seconds."""
+
+    active: bool
+    expires_at: int
+    last_at: int
+    event_id: str
+    shown: tuple[str, ...]
+    has_sent: bool
+
+
 class Notifier:
     """See the module.
 
@@ -219,6 +230,29 @@ class Notifier:
         if kept.version:
             # The last few may not have been written down; a version must never come twice.
             self.partial = Writer(kept.version + VERSIONS_SKIPPED)
+
+    # -- what may rest ---------------------------------------------------------------------------------
+
+    def rest(self) -> RestingNotifier | None:
+        """All there is to remember beside `dialog` and `contact`; None while something is going on."""
+        busy = self._under_way or self._urgent or self._due_at or self._failures or self.changed or self.gone
+        if busy or self.look or self.partial is not None or self.state is Substate.TERMINATED:
+            return None
+        return RestingNotifier(
+            self.state is Substate.ACTIVE,
+            int(self.expires_at),
+            int(self._last_at),
+            self.event_id,
+            self.shown,
+            self.sent is not None,
+        )
+
+    def wake(self, resting: RestingNotifier) -> None:
+        """The inverse of `rest`, for a machine that is new; `sent` is True where something was."""
+        self.state = Substate.ACTIVE if resting.active else Substate.PENDING
+        self.expires_at, self._last_at = float(resting.expires_at), float(resting.last_at)
+        self.shown = resting.shown
+        self.sent = True if resting.has_sent else None
 
     def _finish(self, reason: str) -> None:
         self.state = Substate.TERMINATED

@@ -88,6 +88,19 @@ class Kept(msgspec.Struct, array_like=True):
     heard_at: float
 
 
+class Resting(msgspec.Struct, array_like=True):
+    """Beside its dialog, all of a machine that waits for nothing but its next appointment. Times are whole
+    seconds."""
+
+    active: bool
+    wanted: bool
+    granted: bool
+    asked_s: int
+    expires_at: int
+    refresh_at: int
+    heard_at: int
+
+
 class Subscriber:
     """See the module. `ask_s` is how long a subscription is asked for."""
 
@@ -296,6 +309,38 @@ class Subscriber:
         self._expires_at = kept.expires_at
         self._heard_at = kept.heard_at
         return True
+
+    # -- what may rest ---------------------------------------------------------------------------------
+
+    def rest(self) -> Resting | None:
+        """All there is to remember beside `dialog`; None while something is going on."""
+        busy = self._under_way or self._put_off or self._notify_by or self._out or self._events
+        if (
+            busy
+            or self._looking
+            or self.changed
+            or self.dialog is None
+            or self.state not in (State.PENDING, State.ACTIVE)
+        ):
+            return None
+        return Resting(
+            self.state is State.ACTIVE,
+            self._wanted,
+            self.granted,
+            self._asked_s,
+            int(self._expires_at),
+            int(self._refresh_at),
+            int(self._heard_at),
+        )
+
+    def wake(self, dialog: Dialog, resting: Resting) -> None:
+        """The inverse of `rest`, for a machine that is new."""
+        self.dialog = dialog
+        self.state = State.ACTIVE if resting.active else State.PENDING
+        self._wanted, self.granted = resting.wanted, resting.granted
+        self._asked_s = resting.asked_s
+        self._expires_at, self._refresh_at = float(resting.expires_at), float(resting.refresh_at)
+        self._heard_at = float(resting.heard_at)
 
     # -- the engine ------------------------------------------------------------------------------------
 
