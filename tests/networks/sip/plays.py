@@ -80,6 +80,9 @@ class FakeHub:
             inbound.stored()
             inbound.settled(self.at_once, None)
 
+    def would_refuse(self, sender: Address, recipient: Address, origin: Origin) -> DeliveryError | None:
+        return self.refuse
+
     def new_id(self) -> str:
         return next(self.ids)
 

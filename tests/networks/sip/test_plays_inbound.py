@@ -292,7 +292,8 @@ async def test_options_tells_what_we_can() -> None:
 async def test_a_refused_invite_is_repeated_until_juliets_ack() -> None:
     async with Stage(settings=FAST) as stage:
         juliet = await stage.udp()
-        invite = message(method="INVITE", content_type="")
+        audio = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n"
+        invite = message(audio, method="INVITE", content_type="application/sdp")
         juliet.say(invite)
         refusal = await juliet.hears()
         assert refusal.status == 488

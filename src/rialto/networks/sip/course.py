@@ -18,6 +18,7 @@ from rialto.networks.sip.locate import Target
 from rialto.networks.sip.routes import Route
 from rialto.networks.sip.trunk import Trunk
 from rialto.networks.sip.wire import MAGIC_COOKIE, Request, Response
+from rialto.networks.sip.wire.transaction import ClientTransaction
 
 if TYPE_CHECKING:
     from rialto.networks.sip.dispatch import Dispatch
@@ -42,7 +43,7 @@ class Course:
 
     __slots__ = (
         "_again", "_authorization", "_dispatch", "_error", "_flow", "_plain_udp", "_renumber", "_request",
-        "_retried", "_sent_at", "_target", "_traveller", "_tried", "route", "trunk",
+        "_retried", "_sent_at", "_target", "_traveller", "_tried", "route", "transaction", "trunk",
     )  # fmt: skip
 
     def __init__(
@@ -69,6 +70,13 @@ class Course:
         self._error: DeliveryError | None = None
         self._retried = False
         self._plain_udp = False
+        self.transaction: ClientTransaction | None = None
+        """The one under way."""
+
+    @property
+    def credentials(self) -> tuple[str, str] | None:
+        """The header with which a challenge was answered."""
+        return self._authorization
 
     def go(self) -> None:
         """Try the next target, or give up."""
@@ -172,7 +180,9 @@ class Course:
         headers = [("Via", via), *request.headers]
         if self._authorization is not None:
             headers.append(self._authorization)
-        self._dispatch.transmit(Request(request.method, request.uri, headers, request.body), flow, self)
+        self.transaction = self._dispatch.transmit(
+            Request(request.method, request.uri, headers, request.body), flow, self
+        )
 
     def _answer(self, response: Response) -> bool:
         """Answer a challenge; False when we can't, or have been told no."""

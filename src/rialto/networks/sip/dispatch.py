@@ -26,9 +26,11 @@ from rialto.networks.sip.locate import Target, locate
 from rialto.networks.sip.outbound import Sending
 from rialto.networks.sip.probe import Probe
 from rialto.networks.sip.routes import Route
+from rialto.networks.sip.shot import Shot
 from rialto.networks.sip.transport import Transports
 from rialto.networks.sip.trunk import Trunk
 from rialto.networks.sip.wire import Request, Response, Uri
+from rialto.networks.sip.wire.transaction import ClientTransaction
 from rialto.networks.sip.wire.transactions import TransactionLayer
 
 MAX_ROUTES = 10_000
@@ -57,8 +59,8 @@ class Dispatch:
         self.abilities = Abilities(context.name, hub)
         self._loop = asyncio.get_running_loop()
         self._routes: OrderedDict[str, Route] = OrderedDict()
-        self._locating: dict[str, list[Sending | Probe | Course]] = {}
-        self._connecting: dict[tuple[Target, str], list[Sending | Probe | Course]] = {}
+        self._locating: dict[str, list[Sending | Probe | Course | Shot]] = {}
+        self._connecting: dict[tuple[Target, str], list[Sending | Probe | Course | Shot]] = {}
         self._answered: OrderedDict[str, int] = OrderedDict()
         self._tasks: set[asyncio.Task[None]] = set()
         self._vias: dict[tuple[str, bool], str] = {}
@@ -86,7 +88,7 @@ class Dispatch:
         """A flow that can be used now. Raises DeliveryError where there can never be one."""
         return self._transports.flow_to(target, trunk)
 
-    def connect(self, target: Target, sending: Sending | Probe | Course) -> None:
+    def connect(self, target: Target, sending: Sending | Probe | Course | Shot) -> None:
         """Make a connection; one for all who want it."""
         key = (target, sending.trunk.peer.name)
         waiting = self._connecting.get(key)
@@ -114,14 +116,17 @@ class Dispatch:
                 sending.not_connected(failure)
         self._turn()
 
-    def transmit(self, request: Request, flow: Flow, sending: Sending | Probe | Course) -> None:
+    def transmit(
+        self, request: Request, flow: Flow, sending: Sending | Probe | Course
+    ) -> ClientTransaction | None:
         """Begin a client transaction."""
         try:
-            self._layer.request(request, flow, self._loop.time(), sending)
+            return self._layer.request(request, flow, self._loop.time(), sending)
         except LocalProtocolError:
             # The branch is still in use: an earlier try has not ended here, though the hub has given it up.
             _log.exception("a branch in use", network=self.name)
             sending.broke()
+            return None
 
     def via(self, target: Target, branch: str) -> str:
         """Our Via for requests to that target."""
@@ -165,7 +170,7 @@ class Dispatch:
                 self._routes.popitem(last=False)
         return route
 
-    def begin(self, sending: Sending | Probe | Course, domain: str, uri: Uri | None = None) -> None:
+    def begin(self, sending: Sending | Probe | Course | Shot, domain: str, uri: Uri | None = None) -> None:
         """Let a sending go, as soon as it is known where to: by the domain, or by a URI of its dialog."""
         route, trunk = sending.route, sending.trunk
         if route.targets and route.fresh_until > self._loop.time():

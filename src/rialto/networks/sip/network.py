@@ -35,6 +35,8 @@ from rialto.networks.sip.outbound import Sending
 from rialto.networks.sip.presence import SipPresence
 from rialto.networks.sip.probe import Probe
 from rialto.networks.sip.reception import Reception
+from rialto.networks.sip.sessions.desk import SipSessions
+from rialto.networks.sip.sessions.lines import Invitation
 from rialto.networks.sip.settings import DEFAULT_PORTS, Settings, parse_listen
 from rialto.networks.sip.talks import Talks
 from rialto.networks.sip.translate import asks_for_failures, branch_for, draft, request_for
@@ -89,6 +91,14 @@ class SipNetwork:
         self.reception: Reception
         self.talks: Talks
         self.presence = SipPresence(context, self._trunk, self._spell)
+        self.sessions = SipSessions(
+            context,
+            self._trunk,
+            self._spell,
+            self.measure,
+            max_sessions=settings.max_sessions,
+            t1_s=settings.t1_s,
+        )
         tap: Callable[[str, str, bytes], None] | None = None
         if context.tap is not None:
             outer = context.tap
@@ -119,10 +129,14 @@ class SipNetwork:
         self.reception = Reception(
             self.context, self.settings, self.layer, self.transports, hub, self._prover(),
             self._later, self.dispatch.route, self.presence, self.talks, self.dispatch.abilities,
+            self.sessions,
         )  # fmt: skip
         await self.transports.start(self.listens)
         self.reception.own_names = self.transports.own_names()
         self.presence.start(hub, self.dispatch, self.reception, self.transports, self._later)
+        self.sessions.start(
+            hub, self.dispatch, self.reception, self.presence, self.transports, self.layer, self._later, None,
+        )
         for transport, host, port in self.transports.bound():
             _log.info("listening", network=self.name, transport=transport, address=join_host_port(host, port))
 
@@ -132,6 +146,7 @@ class SipNetwork:
     async def stop(self, grace_s: float) -> None:
         """See `Network`."""
         self.reception.stopping = True
+        self.sessions.stop()
         end = self._loop.time() + grace_s
         while (self.reception.waiting or self.dispatch.busy) and self._loop.time() < end:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
@@ -177,6 +192,9 @@ class SipNetwork:
         if trunk is None:
             delivery.failed(Unreachable(Reason.UNREACHABLE, "the peer is no longer configured"))
             return
+        if self.sessions.deliver(delivery, trunk):
+            self._later()
+            return
         content = delivery.content
         if isinstance(content, Report) and not (
             trunk.settings.failure_notice or (trunk.form.receipts and asks_for_failures(content))
@@ -203,11 +221,15 @@ class SipNetwork:
     def features(self, peer: Peer, recipient: Address) -> Features:
         """See `FeaturedNetwork`."""
         trunk = self.trunks.get(peer.name)
-        return peer.features if trunk is None else trunk.features(self.dispatch.abilities.lacking(recipient))
+        if trunk is None:
+            return peer.features
+        page = trunk.features(self.dispatch.abilities.lacking(recipient))
+        return self.sessions.features(peer, recipient, page)
 
     def compose(self, peer: Peer, composing: Composing) -> None:
         """See `ConversationNetwork`."""
-        self.talks.compose(peer, composing)
+        if not self.sessions.compose(composing):
+            self.talks.compose(peer, composing)
 
     def resume(self, view: PairView, side: Side) -> None:
         """See `PresenceNetwork`."""
@@ -310,14 +332,19 @@ class SipNetwork:
         if type(event) is RequestReceived:
             self.reception.consider(event)
             return
+        if type(event) is AckReceived:  # with the branch of the INVITE, as RFC 2543 had it
+            self.sessions.acknowledged_by_branch(event.transaction.request)
+            return
         owner: Any = event.transaction.owner
         if type(event) is ResponseReceived:
-            if event.response.status >= 200 and owner is not None:
+            if type(owner) is Invitation:
+                owner.heard(event.response)
+            elif event.response.status >= 200 and owner is not None:
                 event.transaction.spend()
                 owner.responded(event.response)
         elif isinstance(owner, Answer):
             self.reception.abandoned(event.transaction, owner)  # type: ignore[arg-type]
-        elif isinstance(owner, Sending | Probe | Course) and type(event) is not AckReceived:
+        elif isinstance(owner, Sending | Probe | Course):
             if type(event) is TimedOut:
                 owner.timed_out()
             else:

@@ -43,7 +43,7 @@ class Wires(Protocol):
     def connect(self, target: Target, sending: Sending) -> None:
         """Make one, and call `connected` or `not_connected`."""
 
-    def transmit(self, request: Request, flow: Flow, sending: Sending) -> None:
+    def transmit(self, request: Request, flow: Flow, sending: Sending) -> object:
         """Begin the client transaction."""
 
     def via(self, target: Target, branch: str) -> str:

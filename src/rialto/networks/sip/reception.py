@@ -3,7 +3,8 @@
 message ─► validate ─► retransmission? answered from its transaction
    ─► congested? 503 ─► `identity`: a stranger? 403 without any state ─► transaction
    ─► `ua`: refused? ─► `translate` ─► hub.accept ─► `Answer` waits for what becomes of it
-                      └► `presence`, for SUBSCRIBE and NOTIFY
+                      ├► `presence`, for SUBSCRIBE and NOTIFY
+                      └► `sessions`, for INVITE and what comes in its dialog
 """
 
 from __future__ import annotations
@@ -27,9 +28,10 @@ from rialto.networks.sip.bodies import Said
 from rialto.networks.sip.fates import Fates
 from rialto.networks.sip.flows import Flow, StreamFlow, UdpFlow
 from rialto.networks.sip.identity import Doubt, Prover, Sender
-from rialto.networks.sip.inbound import Answer
+from rialto.networks.sip.inbound import Answer, refusal
 from rialto.networks.sip.presence import SipPresence
 from rialto.networks.sip.routes import Route
+from rialto.networks.sip.sessions.desk import SipSessions
 from rialto.networks.sip.settings import DEFAULT_PORTS, Settings
 from rialto.networks.sip.talks import Talks
 from rialto.networks.sip.translate import read, recipient_of, to_message, unsupported
@@ -41,6 +43,7 @@ from rialto.networks.sip.wire.transaction import RequestReceived, ServerTransact
 from rialto.networks.sip.wire.transactions import TransactionLayer, server_key
 
 CONGESTED_RETRY_AFTER_S = 10
+IN_SESSIONS = frozenset({"INVITE", "BYE", "INFO", "UPDATE"})
 LOG_AGAIN_S = 60.0
 MAX_REMEMBERED = 10_000
 
@@ -63,6 +66,7 @@ class Reception:
         presence: SipPresence,
         talks: Talks,
         abilities: Abilities,
+        sessions: SipSessions,
     ) -> None:
         self.name = context.name
         self.context = context
@@ -80,6 +84,7 @@ class Reception:
         self._presence = presence
         self._talks = talks
         self._abilities = abilities
+        self._sessions = sessions
         self._loop = asyncio.get_running_loop()
         self._logged: OrderedDict[tuple[str, str], float] = OrderedDict()
         self.own_names: frozenset[str] = frozenset()
@@ -111,7 +116,8 @@ class Reception:
     def _new_request(self, request: Request, flow: Flow, now: float, key: tuple[Any, ...]) -> None:
         method = request.method
         if method == "ACK":
-            self._layer.receive_request(request, flow, now)
+            if not self._sessions.acknowledged(request):
+                self._layer.receive_request(request, flow, now)
             return
         if method in ("MESSAGE", "SUBSCRIBE") and (
             self._hub.congested or self.stopping or self._layer.server_count >= self.settings.max_transactions
@@ -151,7 +157,11 @@ class Reception:
         try:
             refused = ua.inspect(facts)
             if refused is None and request.method == "MESSAGE":
-                self._take(transaction, request, sender)
+                if request.to.tag is None or not self._sessions.receive(transaction, request, sender):
+                    self._take(transaction, request, sender)
+                return
+            if refused is None and request.method in IN_SESSIONS:
+                self._sessions.receive(transaction, request, sender)
                 return
             if refused is None:
                 self._presence.receive(transaction, request, sender)
@@ -302,6 +312,10 @@ class Reception:
             if not transaction.answered:
                 self._layer.respond(transaction, response_to(request, 500, to_tag=self.tag(request)), now)
         self._later()
+
+    def refuse(self, transaction: ServerTransaction, error: DeliveryError) -> None:
+        """Say no, as to a message."""
+        self.answer(transaction, *refusal(error))
 
     def _reply(
         self,

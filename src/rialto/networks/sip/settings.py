@@ -71,6 +71,36 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
             description="T1 of RFC 3261: the round trip to expect; all other timers follow from it.",
         ),
     ] = 0.5
+    msrp: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Where to listen for MSRP (RFC 4975), the connections of sessions: "
+            "`transport:address:port`, transport `tcp` or `tls`. None: we connect, and nobody to us."
+        ),
+    ] = ()
+    msrp_relays: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="MSRP relays that act for us (RFC 4976), the nearest first, as URIs: all sessions go "
+            "over them."
+        ),
+    ] = ()
+    msrp_username: Annotated[str, Meta(description="Who we are at the relays.")] = ""
+    msrp_password: Annotated[
+        str, Meta(description="Our password there; better in a file or the environment.")
+    ] = ""
+    msrp_password_file: Annotated[str, Meta(description="A file that holds that password.")] = ""
+    msrp_password_env: Annotated[
+        str, Meta(description="An environment variable that holds that password.")
+    ] = ""
+    max_sessions: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1_000_000,
+            description="How many sessions (INVITE) there may be at a time, with all peers.",
+        ),
+    ] = 10_000
     realm: Annotated[
         str, Meta(description="The realm of our digest challenges. Default: the server's name.")
     ] = ""
@@ -251,6 +281,57 @@ class PeerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
             "between is told as one.",
         ),
     ] = 5.0
+    sessions: Annotated[
+        Literal["auto", "always", "never"],
+        Meta(
+            description="Conversations as sessions (RFC 7573). `auto`: those that the peer opens, and one of "
+            "ours for what is too long for a MESSAGE; `always`: every conversation opens one, and falls back to "
+            "MESSAGE where it is declined; `never`: none, an INVITE is refused (488)."
+        ),
+    ] = "auto"
+    session_kind: Annotated[
+        Literal["msrp", "microsoft"],
+        Meta(
+            description="What the sessions that we open carry: `msrp` (RFC 4975), or `microsoft`: MESSAGE within "
+            "the dialog, as Microsoft's servers have it. The peer may open either."
+        ),
+    ] = "msrp"
+    session_security: Annotated[
+        Literal["auto", "tls", "tcp"],
+        Meta(
+            description="MSRP over TLS: `auto`: where the peer is reached over nothing but TLS, or asks for it; "
+            "`tls`: always, anything else is refused; `tcp`: where the peer asks for it."
+        ),
+    ] = "auto"
+    session_max_bytes: Annotated[
+        int,
+        Meta(
+            ge=1300,
+            le=16_777_216,
+            description="The longest message over a session, either way (`max-size`). What it goes on to should "
+            "take as much: an XMPP server's limit for one stanza.",
+        ),
+    ] = 100_000
+    session_idle_s: Annotated[
+        float, Meta(ge=10, le=86_400, description="After how long a silence a session is ended.")
+    ] = 600.0
+    session_ring_s: Annotated[
+        float,
+        Meta(
+            ge=1,
+            le=180,
+            description="How long the other side of a session may ring before it is called off, and what waits "
+            "for it goes as MESSAGE.",
+        ),
+    ] = 20.0
+    session_expires_s: Annotated[
+        int,
+        Meta(
+            ge=90,
+            le=86_400,
+            description="How often a session gives a sign of life in SIP (RFC 4028), at most.",
+        ),
+    ] = 1800
     username: Annotated[str, Meta(description="Who we are when the peer challenges us.")] = ""
     password: Annotated[str, Meta(description="Our password; better in a file or the environment.")] = ""
     password_file: Annotated[str, Meta(description="A file that holds our password.")] = ""

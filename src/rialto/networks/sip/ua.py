@@ -1,8 +1,8 @@
 """What becomes of a request: the inspection of RFC 3261 section 8.2, as a table of rules in its order.
 
 Each rule looks at the facts and objects with a `Refusal`, or lets pass. What passes them all is answered by
-`ANSWERS` (OPTIONS, CANCEL, and everything that needs a session, of which we have none), or goes on: a MESSAGE
-to the hub, SUBSCRIBE and NOTIFY to `presence`.
+`ANSWERS` (OPTIONS, CANCEL, what a peer does not have with us), or goes on: a MESSAGE to the hub, SUBSCRIBE
+and NOTIFY to `presence`, INVITE and what comes in its dialog to `sessions`.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from collections.abc import Callable
 
 import msgspec
 
+from rialto.networks.sip.bodies import ACCEPT
 from rialto.networks.sip.identity import Doubt, Sender
-from rialto.networks.sip.translate import ACCEPT
 from rialto.networks.sip.wire import BadMessage, Request, unsupported_extensions
 
-ALLOW = "MESSAGE, OPTIONS, SUBSCRIBE, NOTIFY, INVITE, ACK, BYE, CANCEL"
+ALLOW = "MESSAGE, OPTIONS, SUBSCRIBE, NOTIFY, INVITE, ACK, BYE, CANCEL, INFO, UPDATE"
 ALLOW_EVENTS = "presence, presence.winfo"
-SUPPORTED: tuple[str, ...] = ()
+SUPPORTED: tuple[str, ...] = ("timer",)
 KNOWN = frozenset(
     [
         "ACK",
@@ -154,11 +154,18 @@ def _options(facts: Facts) -> Refusal:
     return Refusal(200, "options", headers=(*headers, ("Supported", ", ".join(SUPPORTED))))
 
 
-def _invite(facts: Facts) -> Refusal:
-    """No sessions here: 488 to an offer, as for any description that we can't take (section 21.4.26)."""
+def _invite(facts: Facts) -> Refusal | None:
+    """Without sessions: 488 to an offer, as for any description that we can't take (section 21.4.26)."""
+    if _carries_sessions(facts):
+        return None
     if facts.request.to.tag:
         return Refusal(481, "no-dialog")
     return Refusal(488, "session", headers=(("Warning", '399 rialto "Messages only, outside of sessions"'),))
+
+
+def _within(facts: Facts) -> Refusal | None:
+    """What only a session can mean."""
+    return None if facts.request.to.tag and _carries_sessions(facts) else _no_dialog(facts)
 
 
 def _no_dialog(facts: Facts) -> Refusal:
@@ -187,6 +194,10 @@ def _notify(facts: Facts) -> Refusal | None:
     return None if _carries_presence(facts) else _no_dialog(facts)
 
 
+def _carries_sessions(facts: Facts) -> bool:
+    return isinstance(facts.sender, Sender) and facts.sender.trunk.settings.sessions != "never"
+
+
 def _carries_presence(facts: Facts) -> bool:
     return isinstance(facts.sender, Sender) and facts.sender.trunk.settings.presence
 
@@ -194,9 +205,9 @@ def _carries_presence(facts: Facts) -> bool:
 ANSWERS: dict[str, Callable[[Facts], Refusal | None]] = {
     "OPTIONS": _options,
     "INVITE": _invite,
-    "BYE": _no_dialog,
-    "INFO": _no_dialog,
-    "UPDATE": _no_dialog,
+    "BYE": _within,
+    "INFO": _within,
+    "UPDATE": _within,
     "PRACK": _no_dialog,
     "NOTIFY": _notify,
     "CANCEL": _cancel,

@@ -218,12 +218,16 @@ class Call:
         elif self.state in (State.ANSWERED, State.UP):
             self._close(now, why or "ended", headers)
 
-    def request(self, method: str, now: float, headers: Headers, body: bytes = b"") -> None:
+    def request(
+        self, method: str, now: float, headers: Headers, body: bytes = b"", *, kind: str = ""
+    ) -> None:
         """Send something else within the session (MESSAGE, INFO); its response is nothing to the call, unless
         it says that there is no such dialog: see `receive_response`."""
         if self.state is not State.UP:
             raise LocalProtocolError(f"{method} in a call that is {self.state}")
-        self._out.append(Send(method.lower(), self.dialog.request(method, now, headers, body), self.dialog))
+        self._out.append(
+            Send(kind or method.lower(), self.dialog.request(method, now, headers, body), self.dialog)
+        )
 
     def ring(self) -> None:
         """Tell the caller that somebody is being asked."""
@@ -237,7 +241,8 @@ class Call:
         timer, timing = session_timer.granted(question.request, self._terms.session_s, self._least_s)
         if body:
             self._body, self._body_type = body, media_type
-        said = (("Contact", self._terms.contact), *self._terms.headers, *timing, *headers)
+        supported = ("Supported", session_timer.TAG)
+        said = (("Contact", self._terms.contact), *self._terms.headers, supported, *timing, *headers)
         if body:
             said = (*said, ("Content-Type", media_type))
         answer = Answer(question.transaction, 200, said, body)
