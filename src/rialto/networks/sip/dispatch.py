@@ -64,6 +64,7 @@ class Dispatch:
         self._answered: OrderedDict[str, int] = OrderedDict()
         self._tasks: set[asyncio.Task[None]] = set()
         self._vias: dict[tuple[str, bool], str] = {}
+        self._stopped = False
 
     @property
     def busy(self) -> bool:
@@ -75,7 +76,8 @@ class Dispatch:
         self._routes.clear()
 
     async def stop(self) -> None:
-        """Give up what is under way."""
+        """Give up what is under way, and begin nothing any more."""
+        self._stopped = True
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -228,6 +230,9 @@ class Dispatch:
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Do this in a task of its own, which ends with us."""
+        if self._stopped:
+            work.close()
+            return
         task = self._loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -31,6 +31,7 @@ from rialto.networks.sip.flows import Flow, StreamFlow
 from rialto.networks.sip.identity import Prover
 from rialto.networks.sip.inbound import Answer
 from rialto.networks.sip.locate import Target
+from rialto.networks.sip.msrp.links import MsrpLinks
 from rialto.networks.sip.outbound import Sending
 from rialto.networks.sip.presence import SipPresence
 from rialto.networks.sip.probe import Probe
@@ -99,10 +100,12 @@ class SipNetwork:
             max_sessions=settings.max_sessions,
             t1_s=settings.t1_s,
         )
+        self.msrp: MsrpLinks
         tap: Callable[[str, str, bytes], None] | None = None
         if context.tap is not None:
             outer = context.tap
             tap = lambda remote, direction, data: outer(self.name, remote, direction, data)  # noqa: E731
+        self._tap = tap
         self.transports = Transports(
             settings,
             server_name=context.server_name,
@@ -134,9 +137,22 @@ class SipNetwork:
         await self.transports.start(self.listens)
         self.reception.own_names = self.transports.own_names()
         self.presence.start(hub, self.dispatch, self.reception, self.transports, self._later)
-        self.sessions.start(
-            hub, self.dispatch, self.reception, self.presence, self.transports, self.layer, self._later, None,
+        self.msrp = MsrpLinks(
+            self.settings,
+            name=self.name,
+            server_name=self.context.server_name,
+            certificates=self.context.certificates,
+            dns=self.context.dns,
+            trust=Trust(tuple(self.context.anchors)),
+            clock=self.context.clock,
+            count=lambda what, why: hub.count(what, self.name, why),
+            tap=self._tap,
         )
+        await self.msrp.start()
+        self.sessions.start(
+            hub, self.dispatch, self.reception, self.presence, self.transports, self.layer, self._later,
+            self.msrp,
+        )  # fmt: skip
         for transport, host, port in self.transports.bound():
             _log.info("listening", network=self.name, transport=transport, address=join_host_port(host, port))
 
@@ -157,6 +173,7 @@ class SipNetwork:
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
+        await self.msrp.stop()
         await self.transports.stop()
 
     async def reload(self, network: Network) -> None:
@@ -260,7 +277,7 @@ class SipNetwork:
                     flow.opened_at,
                 )
             )
-        return states
+        return states + self.msrp.links()
 
     async def probe(self, peer: Peer) -> tuple[bool, str]:
         """See `Network`: by OPTIONS."""

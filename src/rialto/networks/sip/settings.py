@@ -243,8 +243,8 @@ class PeerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     publish: Annotated[
         bool,
         Meta(
-            description="PUBLISH people's presence at the peer's presence server (RFC 3903): everybody's who has "
-            "let one of the peer's users watch. Who sees it there is what that server decides."
+            description="PUBLISH people's presence at the peer's presence server (RFC 3903): everybody's "
+            "who has let one of the peer's users watch. Who sees it there is what that server decides."
         ),
     ] = False
     icon_hosts: Annotated[
@@ -284,23 +284,23 @@ class PeerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     sessions: Annotated[
         Literal["auto", "always", "never"],
         Meta(
-            description="Conversations as sessions (RFC 7573). `auto`: those that the peer opens, and one of "
-            "ours for what is too long for a MESSAGE; `always`: every conversation opens one, and falls back to "
-            "MESSAGE where it is declined; `never`: none, an INVITE is refused (488)."
+            description="Conversations as sessions (RFC 7573). `auto`: those that the peer opens, and one "
+            "of ours for what is too long for a MESSAGE; `always`: every conversation opens one, and falls "
+            "back to MESSAGE where it is declined; `never`: none, an INVITE is refused (488)."
         ),
     ] = "auto"
     session_kind: Annotated[
         Literal["msrp", "microsoft"],
         Meta(
-            description="What the sessions that we open carry: `msrp` (RFC 4975), or `microsoft`: MESSAGE within "
-            "the dialog, as Microsoft's servers have it. The peer may open either."
+            description="What the sessions that we open carry: `msrp` (RFC 4975), or `microsoft`: MESSAGE "
+            "within the dialog, as Microsoft's servers have it. The peer may open either."
         ),
     ] = "msrp"
     session_security: Annotated[
         Literal["auto", "tls", "tcp"],
         Meta(
-            description="MSRP over TLS: `auto`: where the peer is reached over nothing but TLS, or asks for it; "
-            "`tls`: always, anything else is refused; `tcp`: where the peer asks for it."
+            description="MSRP over TLS: `auto`: where the peer is reached over nothing but TLS, or asks for "
+            "it; `tls`: always, anything else is refused; `tcp`: where the peer asks for it."
         ),
     ] = "auto"
     session_max_bytes: Annotated[
@@ -308,8 +308,8 @@ class PeerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         Meta(
             ge=1300,
             le=16_777_216,
-            description="The longest message over a session, either way (`max-size`). What it goes on to should "
-            "take as much: an XMPP server's limit for one stanza.",
+            description="The longest message over a session, either way (`max-size`). What it goes on to "
+            "should take as much: an XMPP server's limit for one stanza.",
         ),
     ] = 100_000
     session_idle_s: Annotated[
@@ -320,8 +320,8 @@ class PeerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         Meta(
             ge=1,
             le=180,
-            description="How long the other side of a session may ring before it is called off, and what waits "
-            "for it goes as MESSAGE.",
+            description="How long the other side of a session may ring before it is called off, and what "
+            "waits for it goes as MESSAGE.",
         ),
     ] = 20.0
     session_expires_s: Annotated[
