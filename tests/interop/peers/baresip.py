@@ -81,11 +81,11 @@ class Baresip:
         received = re.findall(
             r"\nMESSAGE sip:[^\n]* SIP/2\.0\r?\n((?:[^\n]+\r?\n)+)\r?\n([^\x1b]*)\x1b\[;m", trace
         )
-        seen: dict[str, tuple[str, str]] = {}
+        seen: dict[tuple[str, str], tuple[str, str]] = {}
         for head, body in received:
             if f"sip:{self.user}@sip.example" in re.findall(r"(?mi)^To:.*$", head)[0]:
                 call = re.findall(r"(?mi)^Call-ID: *(.*?)\r?$", head)[0]
-                seen.setdefault(call, (head, body.rstrip("\r\n")))
+                seen.setdefault((call, body), (head, body.rstrip("\r\n")))
         return list(seen.values())
 
     def _is_registered(self) -> bool:

@@ -126,9 +126,11 @@ class Sipp:
         transport: Transport = "udp",
         status: str = "200 OK",
         host: str = addresses.CLIENTS,
+        takes: str = "",
     ) -> "SippListener":
-        """Answer every MESSAGE at `host` and `port` with `status`."""
-        scenario = _listener(status)
+        """Answer every MESSAGE at `host` and `port` with `status`; with 415 if `takes` is no part of its
+        Content-Type."""
+        scenario = _listener(status) if not takes else _picky_listener(status, takes)
         program, trace = self.program(f"listen-{user}", scenario, transport, port, [], f"{host}:5060", host)
         program.start()
         program.wait_for(lambda: is_bound(port), f"has bound port {port}")
@@ -356,10 +358,25 @@ def _sender(
     return scenario("send", *steps, provisional, finals, f"<label id={quoteattr('done')}/>")
 
 
+def _answer(status: str, extra: str = "") -> str:
+    return (
+        f"<send><![CDATA[\nSIP/2.0 {status}\n[last_Via:]\n[last_From:]\n[last_To:];tag=[pid]U[call_number]\n"
+        f"[last_Call-ID:]\n[last_CSeq:]\n{extra}Content-Length: 0\n\n]]></send>"
+    )
+
+
 def _listener(status: str) -> str:
+    return scenario("listen", '<recv request="MESSAGE"/>', _answer(status))
+
+
+def _picky_listener(status: str, takes: str) -> str:
+    found = f'<ereg regexp="{takes}" search_in="hdr" header="Content-Type:" assign_to="taken"/>'
     return scenario(
         "listen",
-        '<recv request="MESSAGE"/>',
-        f"<send><![CDATA[\nSIP/2.0 {status}\n[last_Via:]\n[last_From:]\n[last_To:];tag=[pid]U[call_number]\n"
-        "[last_Call-ID:]\n[last_CSeq:]\nContent-Length: 0\n\n]]></send>",
+        f'<recv request="MESSAGE"><action>{found}</action></recv>',
+        '<nop next="taken" test="taken"/>',
+        _answer("415 Unsupported Media Type", f"Accept: {takes}\n").replace("<send>", '<send next="done">'),
+        '<label id="taken"/>',
+        _answer(status),
+        '<label id="done"/>',
     )

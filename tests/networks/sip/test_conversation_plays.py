@@ -203,7 +203,7 @@ async def test_a_peer_without_receipts_is_not_heard_asking() -> None:
     ("reason", "certain", "status"),
     [
         (Reason.UNREACHABLE, True, "failed"),
-        (Reason.FORBIDDEN, True, "forbidden"),
+        (Reason.FORBIDDEN, True, "failed"),
         (Reason.TIMEOUT, False, "error"),
     ],
 )
@@ -293,15 +293,22 @@ async def test_what_juliet_confirms_is_what_was_sent(
         assert house.hub.accepted == []
 
 
-@pytest.mark.parametrize(
-    ("status", "reason"), [("failed", Reason.UNAVAILABLE), ("forbidden", Reason.FORBIDDEN)]
-)
-async def test_what_failed_after_all_comes_back(status: str, reason: Reason) -> None:
+@pytest.mark.parametrize(("status", "certain"), [("failed", True), ("error", False)])
+async def test_what_failed_after_all_comes_back(status: str, certain: bool) -> None:
     async with House() as house:
         answer = await tells(house, "0190bbbbbbbbbbbbbbbbbbb", "delivery", status)
         assert answer.status == 200
         [(message_id, error)] = house.hub.came_back
-        assert (message_id, error.reason) == ("0190bbbbbbbbbbbbbbbbbbb", reason)
+        assert (message_id, error.reason) == ("0190bbbbbbbbbbbbbbbbbbb", Reason.UNAVAILABLE)
+        assert error.certain is certain
+        assert house.hub.receipts == []
+
+
+@pytest.mark.parametrize("kind", ["delivery", "display", "processing"])
+async def test_a_notification_that_is_denied_says_nothing_of_the_message(kind: str) -> None:
+    async with House() as house:
+        assert (await tells(house, "0190bbbbbbbbbbbbbbbbbbb", kind, "forbidden")).status == 200
+        assert house.hub.came_back == []
         assert house.hub.receipts == []
 
 
@@ -510,6 +517,19 @@ async def test_nobody_is_told_before_they_have_written() -> None:  # TYP-9
         await house.juliet.hears_nothing()
     async with House(composing="always") as house:
         house.writes()
+        await house.juliet.answers(200)
+
+
+async def test_what_was_begun_before_her_message_came_is_an_answer() -> None:
+    async with House() as house:
+        house.writes()
+        await house.juliet.hears_nothing()
+        house.juliet.say(message("Romeo?"))
+        heard = [await house.juliet.hears(), await house.juliet.hears()]
+        [request] = [one for one in heard if isinstance(one, Request)]
+        assert inside(request).composing is not None
+        house.juliet.say(response_to(request, 200, to_tag="j"))
+        house.writes(ChatState.PAUSED)
         await house.juliet.answers(200)
 
 

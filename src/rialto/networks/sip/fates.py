@@ -3,10 +3,11 @@
 | notification | status | for the hub |
 |---|---|---|
 | delivery | `delivered` | a receipt: it has arrived |
-| delivery | `failed`, `forbidden`, `error` | it has come back |
+| delivery | `failed` | it has come back |
+| delivery | `error` | it may not have arrived |
 | display | `displayed` | a receipt: it was looked at |
 | processing | `processed`, `stored` | a receipt: a program has worked on it |
-| display, processing | anything else | nothing: it was delivered, and no more is known |
+| any | anything else | nothing: `forbidden` speaks of the notification (RFC 5438 section 11.1.7) |
 
 The message is known by its Message-ID, which we gave it; one that nobody could know who has not seen it. Who
 was to get it is for the hub to compare.
@@ -29,11 +30,8 @@ GIVEN = {
     (PROCESSING, "processed"): Disposition.PROCESSED,
     (PROCESSING, "stored"): Disposition.PROCESSED,
 }
-FAILED = {
-    (DELIVERY, "failed"): Reason.UNAVAILABLE,
-    (DELIVERY, "forbidden"): Reason.FORBIDDEN,
-    (DELIVERY, "error"): Reason.OTHER,
-}
+FAILED = {(DELIVERY, "failed"): True, (DELIVERY, "error"): False}
+"""What has not arrived, and whether that is certain."""
 
 
 class Listener(Protocol):
@@ -87,7 +85,8 @@ class Fates:
             elif said in GIVEN:
                 told.append((about, GIVEN[said]))
             elif said in FAILED:
-                error = Refused(FAILED[said], "", detail=f"IMDN {imdn.status}")
+                text, detail = "the other side could not deliver it", f"IMDN {imdn.status}"
+                error = Refused(Reason.UNAVAILABLE, text, detail=detail, certain=FAILED[said])
                 self._hub.returned(about, error, origin)
         for number, (about, disposition) in enumerate(told, 1):
             self._hub.receipt(

@@ -23,7 +23,7 @@ from rialto.core.agenda import Agenda
 from rialto.core.network import NOTHING_KNOWN, Context, Delivery, Hop, Origin, Peer
 from rialto.model.address import Address
 from rialto.model.errors import DeliveryError
-from rialto.model.message import Composing, Content
+from rialto.model.message import ChatState, Composing, Content
 from rialto.networks.sip.abilities import COMPOSING, REFUSED, Abilities
 from rialto.networks.sip.course import Course
 from rialto.networks.sip.translate import notice
@@ -40,6 +40,9 @@ MAX_PAIRS = 10_000
 """So many people write at a time to (and of) SIP users; more are not told of."""
 MAX_HEARD = 50_000
 """So many pairs of whom the SIP user has written are remembered; the oldest are forgotten first."""
+MAX_EARLY = 1_000
+EARLY_S = 60.0
+"""Who began to write so shortly before the other's message came, goes on with an answer."""
 MAX_DEAF = 10_000
 DEAF_FOR_S = 3600.0
 """Who lets a notice go unanswered (some drop what they don't know) gets none for so long."""
@@ -89,6 +92,8 @@ class Talks:
         """Those to whom somebody is writing just now."""
         self._readers: dict[tuple[Person, Person], tuple[Reader, Origin]] = {}
         self._heard: OrderedDict[tuple[Person, Person], None] = OrderedDict()
+        self._early: dict[tuple[Person, Person], tuple[float, Peer, Composing]] = {}
+        """Who is writing to SIP users who have not written to them."""
         self._deaf: OrderedDict[Person, float] = OrderedDict()
         self._writers = 0
 
@@ -107,6 +112,10 @@ class Talks:
             self._heard[pair] = None
             if len(self._heard) > MAX_HEARD:
                 self._heard.popitem(last=False)
+            if self._early and (early := self._early.pop(pair, None)) is not None:
+                at, peer, composing = early
+                if self._now() - at < EARLY_S:  # it is an answer now
+                    self.compose(peer, composing)
 
     def read(self, status: IsComposing, sender: Address, recipient: Address, origin: Origin) -> None:
         """A SIP user is writing, or has stopped."""
@@ -133,6 +142,7 @@ class Talks:
     def compose(self, peer: Peer, composing: Composing) -> None:
         """See `ConversationNetwork`."""
         sender, recipient = _person(composing.sender), _person(composing.recipient)
+        self._early.pop((recipient, sender), None)
         line = self.lines.get(recipient)
         writer = line.writers.get(sender) if line is not None else None
         if writer is None:
@@ -153,13 +163,16 @@ class Talks:
         trunk = self._trunk_of(peer.name)
         if trunk is None or trunk.settings.composing == "never" or self._writers >= MAX_PAIRS:
             return False
-        # RFC 3994 section 7: only who has written is told that an answer is being written.
-        if trunk.settings.composing == "reply" and (recipient, sender) not in self._heard:
-            return False
         if not self._abilities.can(composing.recipient, COMPOSING):
             return False
-        until = self._deaf.get(recipient)
-        return until is None or until <= self._now()
+        if self._deaf.get(recipient, 0.0) > self._now():
+            return False
+        if trunk.settings.composing == "always" or (recipient, sender) in self._heard:
+            return True
+        # RFC 3994 section 7: only who has written is told that an answer is being written.
+        if composing.state is ChatState.COMPOSING and len(self._early) < MAX_EARLY:
+            self._early[recipient, sender] = (self._now(), peer, composing)
+        return False
 
     def begin(self, content: Content, delivery: Delivery, begin: Callable[[Delivery], None]) -> None:
         """A message is to go: now, or as soon as the notice on the wire is answered."""

@@ -176,10 +176,9 @@ def _told(content: Receipt | Report, original: Original) -> tuple[str, str] | No
         return envelopes.told(content.disposition)
     if not original.wants_failure:
         return None
-    if not content.certain:
-        return imdn.DELIVERY, "error"  # RFC 5438 section 8.1: who cannot know its fate says so
-    denied = content.reason in (Reason.FORBIDDEN, Reason.POLICY, Reason.DECLINED)
-    return imdn.DELIVERY, "forbidden" if denied else "failed"  # section 11.1.7
+    # RFC 5438 section 8.1: who cannot know its fate says `error`; `forbidden` would speak of the notification
+    # itself (section 11.1.7).
+    return imdn.DELIVERY, "failed" if content.certain else "error"
 
 
 def _original_at(content: Receipt | Report) -> float:
