@@ -16,6 +16,7 @@ peers=(
   dnsmasq-base:dnsmasq
   sip-tester:sipp
   baresip-core:baresip
+  bitlbee-libpurple:bitlbee
   iproute2:ip
   util-linux:unshare
 )

@@ -16,6 +16,7 @@ from interop.peers.ejabberd import Ejabberd
 from interop.peers.kamailio import Kamailio, Transport
 from interop.peers.program import Program
 from interop.peers.prosody import Mode, Prosody
+from interop.peers.purple import Purple
 from interop.peers.sip_socket import SipSocket
 from interop.peers.sipp import Sipp
 from interop.peers.sipp_presence import SippPresence
@@ -172,6 +173,22 @@ def baresip(tmp_path: Path, dns: Program) -> Iterator[Callable[..., Baresip]]:
     yield make
     for client in made:
         client.stop()
+
+
+@pytest.fixture
+async def purple(tmp_path: Path, dns: Program) -> AsyncIterator[Callable[[str], Awaitable[Purple]]]:
+    """Log a libpurple in at the proxy: `await purple("bob")`."""
+    made: list[Purple] = []
+
+    async def make(user: str) -> Purple:
+        client = Purple(tmp_path, user, 6667 + len(made))
+        made.append(client)
+        await client.log_in()
+        return client
+
+    yield make
+    for client in made:
+        await client.stop()
 
 
 @pytest.fixture

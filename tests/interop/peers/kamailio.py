@@ -177,6 +177,8 @@ SCHEMAS = Path("/usr/share/kamailio/db_sqlite")
 CHALLENGED = {
     "users": 'is_method("REGISTER") || from_uri==myself',
     "gateway": "src_ip==" + addresses.GATEWAY,
+    # QUIRK(libpurple): it proves itself when it registers, and never again.
+    "registrations": 'is_method("REGISTER")',
 }
 GATEWAY_URI = {
     "udp": f"sip:{addresses.GATEWAY}:5060",
@@ -200,7 +202,7 @@ class Kamailio:
         certificate: Certificate,
         ca_file: Path,
         to_gateway: Transport = "udp",
-        challenged: Literal["users", "gateway"] = "users",
+        challenged: Literal["users", "gateway", "registrations"] = "users",
         algorithm: Algorithm = "MD5",
         presence: Literal["", "open", "asks"] = "",
         presence_expires_s: int = 3600,

@@ -355,6 +355,17 @@ def test_the_last_word_on_how_long_is_the_notifiers() -> None:
     assert play.sent().to.tag == "romeo"
 
 
+def test_who_shows_a_document_and_no_state_lets_it_be_seen() -> None:
+    # QUIRK(libpurple): Pidgin never writes Subscription-State.
+    play = Play()
+    play.machine.subscribe(play.now)
+    play.sent()
+    play.answers(200, ("Expires", "3600"))
+    assert kinds(play.tells("", body=b"<presence/>")) == ["Active", "News"]
+    with pytest.raises(BadMessage, match="Subscription-State"):
+        play.notify("")
+
+
 def test_a_missing_expires_is_tolerated() -> None:
     """PRS-37."""
     play = Play()

@@ -71,6 +71,9 @@ def expires_of(message: SipMessage, name: str = "Expires") -> int | None:
 def subscription_state(request: Request) -> SubscriptionState:
     """Subscription-State of a NOTIFY. Raises BadMessage: it must be there (section 4.1.3)."""
     value = request.get("Subscription-State")
+    if value is None and request.body:
+        # QUIRK(libpurple): Pidgin and its kin never write it; who shows a document lets it be seen.
+        return SubscriptionState(Substate.ACTIVE)
     if value is None:
         raise BadMessage(400, "Missing Subscription-State", request)
     name, semicolon, rest = value.partition(";")
