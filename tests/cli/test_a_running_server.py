@@ -23,6 +23,12 @@ def test_a_message_is_sent_and_its_trail_can_be_read(server: Server) -> None:
     assert trail.code == 0
     for word in ("operator@gw.example", "echo@test.example", "received", "routed", "delivered", "heard"):
         assert word in trail.out
+    assert "hops   local: encrypted, proven by local > test.example: encrypted, proven by local" in trail.out
+    message = server.run("trail", "--json", message_id).data[0]
+    assert message["hops"] == [
+        {"peer": "local", "proof": "local", "secured": True},
+        {"peer": "test.example", "proof": "local", "secured": True},
+    ]
 
 
 def test_a_message_can_come_from_standard_input(server: Server) -> None:

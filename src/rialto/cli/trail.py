@@ -10,7 +10,7 @@ import click
 from rich.table import Table
 
 from rialto.cli import frame, show
-from rialto.core.trail import Event, decode
+from rialto.core.trail import Event, Stop, decode
 
 if TYPE_CHECKING:
     from rialto.store.store import Row
@@ -40,8 +40,9 @@ def trail(
 ) -> None:
     """Show what became of a message, stop by stop.
 
-    Each stop with its time, what was decided there, and why; and the reports that went home about it. ID is
-    ours, or what the sender's side called the message: the id of its stanza, the branch of its Via.
+    Each stop with its time, what was decided there, and why; which hops were encrypted, and how the far side
+    was proven; and the reports and receipts that went home about it. ID is ours, or what the sender's side
+    called the message: the id of its stanza, the branch of its Via.
 
     Exit code: 1 if there is no such message.
     """
@@ -66,11 +67,49 @@ def as_data(row: Row) -> dict[str, Any]:
     }
     return data | {
         "certain": bool(row.certain),
+        "hops": [
+            {"peer": peer, "proof": (noted or {}).get("proof"), "secured": (noted or {}).get("secured")}
+            for peer, noted in hops(row)
+        ],
         "trail": [
             {"at": event.at, "stop": event.stop.value, "text": event.text, "data": event.data}
             for event in decode(row.trail)
         ],
     }
+
+
+def hops(row: Row) -> list[tuple[str, dict[str, Any] | None]]:
+    """(peer, how the hop to it was secured): from the sender's peer to the recipient's, as far as it came.
+
+    None where nothing was noted. `sealed` in the first names the schemes of end-to-end encryption.
+    """
+    events = decode(row.trail)
+    came = next((event.data for event in events if event.stop is Stop.RECEIVED), None)
+    way = (
+        [(row.origin_peer, came if came is not None and "proof" in came else None)] if row.origin_peer else []
+    )
+    went = [event.data for event in events if event.stop in (Stop.SENT, Stop.DELIVERED)]
+    if went:
+        way.append((row.peer, went[-1] if "proof" in went[-1] else None))
+    return way
+
+
+def _hops(row: Row) -> str:
+    """The same as a line for people; empty where there is nothing to say."""
+    way = hops(row)
+    if all(noted is None for _, noted in way):
+        return ""
+    sealed = [scheme for _, noted in way[:1] if noted is not None for scheme in noted.get("sealed", ())]
+    said = [
+        f"{peer}: "
+        + (
+            "not known"
+            if noted is None
+            else f"{'encrypted' if noted.get('secured') else 'not encrypted'}, proven by {noted['proof']}"
+        )
+        for peer, noted in way
+    ]
+    return " > ".join(said) + (f"; end to end: {', '.join(sealed)}" if sealed else "")
 
 
 def _list(rows: list[Row], as_json: bool) -> None:
@@ -107,7 +146,7 @@ def _tell(message_id: str, rows: list[Row], as_json: bool) -> None:
     for number, row in enumerate(rows):
         if number:
             out.print()
-        subject = f"report about {row.about}" if row.type == "report" else "message"
+        subject = f"{row.type} about {row.about}" if row.about else row.type
         out.print(f"[bold]{subject} {row.id}[/bold]  {_state(row)}{_doubt(row)}")
         out.print(
             f"  from   {show.safe(row.sender)}  [dim]by {show.safe(row.origin_peer or 'this server')}[/dim]"
@@ -116,6 +155,8 @@ def _tell(message_id: str, rows: list[Row], as_json: bool) -> None:
         out.print(f"  to     {show.safe(row.recipient)}  [dim]{show.safe(way)}[/dim]")
         if row.origin_id:
             out.print(f"  their  {show.safe(row.origin_id)}")
+        if secured := _hops(row):
+            out.print(f"  hops   {show.safe(secured)}")
         out.print(stops(decode(row.trail)))
 
 
