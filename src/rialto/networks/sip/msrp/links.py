@@ -12,6 +12,7 @@ first SEND of a further session) gets a connection for each from then on.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -42,6 +43,8 @@ PORT = 2855
 STRANGER_S = 30.0
 """How long a connection may stand that nobody's session has come by, and a session may wait for its
 connection."""
+STOP_S = 1.0
+"""How long connections have for their goodbyes."""
 RELAY_CHUNK_BYTES = 2048
 """QUIRK(Kamailio): its relay takes a chunk only as a whole, into a buffer of 4096 bytes by default."""
 _WILDCARDS = ("0.0.0.0", "::", "")
@@ -90,6 +93,7 @@ class MsrpLinks:
         self._waiting: dict[Leg, asyncio.TimerHandle] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._legs: set[Leg] = set()
+        self._emptied: asyncio.Event | None = None
         self._granted: dict[tuple[str, ...], Granted] = {}
         self._relays = RelayDesk(settings, self, trust) if settings.msrp_relays else None
 
@@ -139,6 +143,13 @@ class MsrpLinks:
         for flow in list(self._flows):
             flow.close()
         self._listeners.clear()
+        if self._flows:
+            self._emptied = asyncio.Event()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(STOP_S):
+                    await self._emptied.wait()
+        for flow in list(self._flows):
+            flow.link.abort()
 
     def bound(self) -> list[tuple[bool, str, int]]:
         """(whether over TLS, host, port) of everything that listens."""
@@ -370,6 +381,8 @@ class MsrpLinks:
 
     def _lost(self, flow: MsrpFlow) -> None:
         self._flows.discard(flow)
+        if self._emptied is not None and not self._flows:
+            self._emptied.set()
         for where in [where for where, pooled in self._pool.items() if pooled is flow]:
             del self._pool[where]
         if self._relays is not None:
