@@ -59,10 +59,9 @@ def headline(row: Row) -> str:
     """One line on what became of a message."""
     took = f"in {show.span(row.settled_at - row.received_at)}" if row.settled_at else "so far"
     colour = {"failed": "red", "dropped": "red", "queued": "yellow"}.get(row.state, "green")
-    what = "report" if row.type == "report" else "message"
     why = f" ({row.reason})" if row.reason else ""
     return (
-        f"[bold]{show.safe(row.sender)}[/bold] to [bold]{show.safe(row.recipient)}[/bold]: {what} "
+        f"[bold]{show.safe(row.sender)}[/bold] to [bold]{show.safe(row.recipient)}[/bold]: {row.type} "
         f"[{colour}]{row.state}[/]{why} {took}"
     )
 

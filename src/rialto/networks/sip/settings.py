@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from rialto.core.network import Features
 from rialto.model.errors import AddressError, ConfigError
-from rialto.model.message import Disposition
+from rialto.model.message import Disposition, RelationKind
 from rialto.net.hostport import split_host_port
 from rialto.networks.sip.abilities import COMPOSING, CPIM, FORM
 from rialto.networks.sip.wire import Uri, parse_uri
@@ -22,6 +22,7 @@ from rialto.networks.sip.wire import Uri, parse_uri
 DEFAULT_PORTS = {"udp": 5060, "tcp": 5060, "tls": 5061}
 
 Transport = Literal["udp", "tcp", "tls"]
+ProfileName = Literal["standard", "microsoft"]
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -203,6 +204,14 @@ class PeerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
             "given, and failures told so to whoever asks for that."
         ),
     ] = True
+    in_words: Annotated[
+        tuple[RelationKind, ...],
+        Meta(
+            description="Which of these its users are told in words: `replace` (corrections), `retract`, "
+            "`react`, `reply` (as a quotation). Of the others, a correction or reply goes as a message like "
+            "any other, and the sender of a reaction or retraction hears that it was not carried."
+        ),
+    ] = tuple(RelationKind)
     composing: Annotated[
         Literal["reply", "always", "never"],
         Meta(
@@ -233,6 +242,13 @@ class PeerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
             "(489)."
         ),
     ] = True
+    profile: Annotated[
+        ProfileName,
+        Meta(
+            description="How the peer says how somebody is: `standard` (PIDF with RPID and the show of XMPP), or "
+            "`microsoft` (numbers, `text/xml+msrtc.pidf`; PIDF is understood as well)."
+        ),
+    ] = "standard"
     partial_presence: Annotated[
         bool,
         Meta(
@@ -435,6 +451,7 @@ def features(peer: PeerSettings) -> Features:
     return Features(
         max_bytes=peer.max_bytes or None,
         long_messages=peer.long_messages,
+        in_words=peer.in_words,
         in_flight_per_recipient=1,  # RFC 3428 section 8
         in_flight=peer.in_flight,
         encrypted=peer.transports == ("tls",),
