@@ -105,6 +105,11 @@ async def test_two_devices_come_and_go(server, inside, log_in):
     await eventually(lambda: known(gateway) == {}, "alice is offline")
 
 
+def sizes(gateway) -> set[int]:
+    """How many instances there were in what was told."""
+    return {len(view.document.states) for view in gateway.far.told if view.document is not None}
+
+
 async def test_a_probe_brings_all_of_it_at_once(server, inside, log_in):
     server()
     gateway = await inside()
@@ -119,8 +124,8 @@ async def test_a_probe_brings_all_of_it_at_once(server, inside, log_in):
     again.hub.presence.ask(SEEN, None)  # and is told at once what alice had decided
     again.hub.presence.open(SEEN, None)
     await eventually(lambda: len(known(again) or {}) == 2, "both are seen again", 20)
-    sizes = {len(view.document.states) for view in again.far.told if view.document is not None}
-    assert sizes == {2}
+    await eventually(lambda: bool(sizes(again)), "and that is told")
+    assert sizes(again) == {2}
     await second.log_out()
     await alice.log_out()
     await eventually(lambda: known(again) == {}, "alice is offline")
