@@ -27,7 +27,8 @@ async def test_he_sees_her_come_and_go(alice, bob):
     bob.command(f"add simple sip:{ALICE} ally")
     await alice.gets(BOB, "subscribe")
     alice.say_to(BOB, "subscribed")
-    await eventually(lambda: bob.is_online("ally"), "he sees her")
+    # Whom it has added it shows when it looks at its contacts next, every ten seconds.
+    await eventually(lambda: bob.is_online("ally"), "he sees her", timeout_s=25)
     alice.send_presence(ptype="unavailable")
     await eventually(lambda: not bob.is_online("ally"), "and that she has gone")
 
