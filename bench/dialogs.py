@@ -279,7 +279,7 @@ async def run(folder: Path, everybody: list[Pair], clock: Clock) -> None:
     desk, network = Desk(context, clock), Silent()
     network.left = sys.maxsize
     presence = Presence(
-        settings=PresenceSettings(opens_per_s=1e9),
+        settings=PresenceSettings(),
         metrics=Metrics(),
         clock=lambda: clock.now,
         candidates=Routes((XMPP, SIP_PEER)).candidates,
@@ -296,9 +296,20 @@ async def run(folder: Path, everybody: list[Pair], clock: Clock) -> None:
         random=random.random,
     )
     desk.begin(Hub(presence))
+    presence.go()
+    while desk.refreshed < len(desk.watchings):  # everybody is asked about
+        await asyncio.sleep(0)
+        clock.turn(1)
+        desk.play()
+    for _ in range(12):  # what was waited for is over
+        clock.turn(10)
+        desk.play()
+        await asyncio.sleep(0)
+        await store.writer.drain()
     gc.collect()
     print(f"pairs with dialogs        {len(desk.watchings) + len(desk.audiences):>12,}")
     print(f"memory for each, in all   {(resident_bytes() - before) / len(everybody):>12,.0f} bytes")
+    desk.refreshed = 0
     telephones = [(n, one) for n, one in enumerate(everybody) if one.watcher.domain == SIP.name]
     random.shuffle(telephones)
     cpu, steps = time.process_time(), 360
@@ -307,8 +318,7 @@ async def run(folder: Path, everybody: list[Pair], clock: Clock) -> None:
         for number, one in telephones[step::steps]:
             desk.refresh(one, number, 2)
         desk.play()
-        await asyncio.sleep(0)
-        await store.writer.flush()
+        await store.writer.drain()
     cpu = time.process_time() - cpu
     print(f"refreshed in an hour      {desk.refreshed:>12,}")
     print(f"CPU for each refresh      {cpu / desk.refreshed * 1e6:>12.0f} us, both threads, both sides")

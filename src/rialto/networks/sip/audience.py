@@ -19,6 +19,7 @@ from rialto.networks.sip.dormant import NEAR_S, Dormant, PackedDialog
 from rialto.networks.sip.faces import with_face
 from rialto.networks.sip.identity import Sender
 from rialto.networks.sip.inbound import refusal
+from rialto.networks.sip.profiles import to_numbers
 from rialto.networks.sip.settings import PeerSettings
 from rialto.networks.sip.wire import BadMessage, Request, Response
 from rialto.networks.sip.wire.dialogs import Dialog, shared
@@ -26,6 +27,7 @@ from rialto.networks.sip.wire.eventing import Substate, accepts, event_of, prefe
 from rialto.networks.sip.wire.notifications import KeptNotifier, Notifier, RestingNotifier
 from rialto.networks.sip.wire.publications import KeptPublication
 from rialto.networks.sip.wire.transaction import ServerTransaction
+from rialto.wire import msrtc
 from rialto.wire.pidf import MEDIA_TYPE, write
 from rialto.wire.pidf_diff import MEDIA_TYPE as PARTIAL_TYPE
 from rialto.wire.pidf_diff import Writer
@@ -208,7 +210,8 @@ class Audiences:
     ) -> None:
         """A SUBSCRIBE for presence. Raises BadMessage."""
         settings = sender.trunk.settings
-        if not accepts(request, MEDIA_TYPE):  # RFC 3856 section 6.5
+        if not accepts(request, MEDIA_TYPE) and not _likes_numbers(request, settings):
+            # RFC 3856 section 6.5
             self._desk.answer(transaction, 406, (("Accept", MEDIA_TYPE),))
             return
         expires_s = self._desk.granted_s(transaction, request, settings)
@@ -302,7 +305,7 @@ class Audiences:
             self._desk.answer(transaction, status, text="Out Of Order" if status == 500 else None)
             return
         notifier.dialog.aim(request)
-        _choose_kind(notifier, request)
+        _choose_kind(notifier, request, sender.trunk.settings)
         notifier.subscribed(expires_s, self.now())
         self._desk.welcome(transaction, request, notifier.contact, expires_s)
         if expires_s and not self._desk.hub.presence.open(audience.pair, origin, self._until(audience)):
@@ -454,6 +457,9 @@ class Audiences:
             notifier.shown = shown
             notifier.changed = True
         notifier.sent = document
+        if notifier.numbers:
+            address = f"{pair.presentity.local}@{pair.presentity.domain}"
+            return msrtc.write(address, to_numbers(document)), (("Content-Type", msrtc.MEDIA_TYPE),)
         if notifier.partial is not None:
             notifier.changed = True
             return notifier.partial.write(presence), (("Content-Type", PARTIAL_TYPE),)
@@ -475,7 +481,7 @@ class Audiences:
         notifier = self._notifier(
             audience, sender.trunk.settings, dialog, event_of(request)[1], contact, look=look
         )
-        _choose_kind(notifier, request)
+        _choose_kind(notifier, request, sender.trunk.settings)
         return notifier
 
     def _notifier(
@@ -500,10 +506,17 @@ class Audiences:
         self._desk.answer(transaction, status, headers, text)
 
 
-def _choose_kind(notifier: Notifier, request: Request) -> None:
+def _likes_numbers(request: Request, settings: PeerSettings) -> bool:
+    """Whether a SUBSCRIBE prefers the documents of Microsoft's servers, from a peer that is one."""
+    liked = settings.profile == "microsoft" and preference(request, msrtc.MEDIA_TYPE)
+    return bool(liked) and liked >= preference(request, MEDIA_TYPE)
+
+
+def _choose_kind(notifier: Notifier, request: Request, settings: PeerSettings) -> None:
     """Whole or partial documents: what the last SUBSCRIBE prefers, and whole ones where it does not say
     (RFC 5263 section 4.3)."""
-    liked = preference(request, PARTIAL_TYPE)
+    notifier.numbers = _likes_numbers(request, settings)
+    liked = 0.0 if notifier.numbers else preference(request, PARTIAL_TYPE)
     if not liked or liked < preference(request, MEDIA_TYPE):
         notifier.partial = None
     elif notifier.partial is None:

@@ -73,7 +73,7 @@ def to_pidf(
     contact = str(uri_of(presentity.bare, spelling))
     # RFC 3863 section 4.1.7: another document must not have the same timestamp.
     stamp = document.as_of + 0.001 if document.stale else document.as_of
-    states = sorted(document.states, key=_rank)
+    states = sorted(document.states, key=rank)
     alone = len(states) == 1
     tuples = [_tuple(state, contact, stamp, document, alone=alone) for state in states]
     online = {state.instance for state in states}
@@ -145,7 +145,8 @@ def _person(states: Sequence[State], stamp: float) -> Person | None:
     return Person(activities=tuple(dict.fromkeys(activities)), timestamp=stamp or None)
 
 
-def _rank(state: State) -> tuple[int, int]:
+def rank(state: State) -> tuple[int, int]:
+    """By which the most available instance is the least."""
     return _WILLING.index(state.show), -(state.priority or 0)
 
 

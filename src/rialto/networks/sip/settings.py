@@ -245,8 +245,8 @@ class PeerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     profile: Annotated[
         ProfileName,
         Meta(
-            description="How the peer says how somebody is: `standard` (PIDF with RPID and the show of XMPP), or "
-            "`microsoft` (numbers, `text/xml+msrtc.pidf`; PIDF is understood as well)."
+            description="How the peer says how somebody is: `standard` (PIDF with RPID and the show of "
+            "XMPP), or `microsoft` (numbers, `text/xml+msrtc.pidf`; PIDF is understood as well)."
         ),
     ] = "standard"
     partial_presence: Annotated[

@@ -12,16 +12,18 @@ from rialto.core.network import Origin, PairView, Verb
 from rialto.model.errors import AddressError, DeliveryError, Reason, Unreachable
 from rialto.model.errors import Refused as RefusedError
 from rialto.model.presence import Document, Grant, Pair
-from rialto.networks.sip.addresses import address_of
+from rialto.networks.sip.addresses import address_of, uri_of
 from rialto.networks.sip.conditions import meaning
 from rialto.networks.sip.documents import from_pidf
 from rialto.networks.sip.dormant import NEAR_S, Dormant, PackedDialog
 from rialto.networks.sip.faces import face_in
+from rialto.networks.sip.profiles import from_numbers
 from rialto.networks.sip.trunk import Trunk
 from rialto.networks.sip.wire import BadMessage, Request, Response
 from rialto.networks.sip.wire.dialogs import Dialog, shared
 from rialto.networks.sip.wire.subscriptions import Kept, Resting, State, Subscriber
 from rialto.networks.sip.wire.verdicts import Active, Ended, Event, News, Pending, Refused, Silent
+from rialto.wire import msrtc
 from rialto.wire.pidf import MEDIA_TYPE, PidfError, Presence, parse
 from rialto.wire.pidf_diff import MEDIA_TYPE as PARTIAL_TYPE
 from rialto.wire.pidf_diff import OutOfStep, Reader
@@ -85,6 +87,8 @@ class Watching:
     def machine(self, trunk: Trunk) -> Subscriber:
         """Another subscription of this pair."""
         accept = ACCEPT_PARTIAL if trunk.settings.partial_presence else MEDIA_TYPE
+        if trunk.settings.profile == "microsoft":
+            accept = f"{msrtc.MEDIA_TYPE}, {accept}"
         return Subscriber(self, accept=accept, ask_s=trunk.settings.max_expires_s)
 
     def fresh_dialog(self) -> Dialog:
@@ -277,6 +281,14 @@ class Watchings:
             if reader is not None:
                 reader.forget()
             self._parsed = parse(request.body, charset, language)
+            return True
+        if media is not None and media.essence == msrtc.MEDIA_TYPE:
+            try:
+                self._parsed = from_numbers(
+                    msrtc.parse(request.body, charset), str(uri_of(watching.pair.presentity, scheme="pres"))
+                )
+            except msrtc.MsrtcError as error:
+                raise PidfError(str(error)) from None
             return True
         if media is None or media.essence != PARTIAL_TYPE:
             return False

@@ -45,6 +45,7 @@ class KeptNotifier(msgspec.Struct, array_like=True):
     shown: tuple[str, ...] = ()
     version: int = 0
     """Of the last partial document; 0 where the watcher gets whole ones."""
+    numbers: bool = False
 
 
 class RestingNotifier(msgspec.Struct, array_like=True):
@@ -56,6 +57,7 @@ class RestingNotifier(msgspec.Struct, array_like=True):
     event_id: str
     shown: tuple[str, ...]
     has_sent: bool
+    numbers: bool = False
 
 
 class Notifier:
@@ -63,7 +65,8 @@ class Notifier:
 
     `contact` is ours, for the dialog; `package` is what Event says; `look`: it is a single look, and its one
     NOTIFY shows what is known; `shown` are the instances shown as open last, `sent` is whatever the composer
-    wants to remember; `partial` is there where the watcher gets partial documents (RFC 5263).
+    wants to remember; `partial` is there where the watcher gets partial documents (RFC 5263), `numbers` is True
+    where it gets the kind of document that has numbers in it.
     """
 
     __slots__ = (
@@ -82,6 +85,7 @@ class Notifier:
         "expires_at",
         "gone",
         "look",
+        "numbers",
         "package",
         "partial",
         "sent",
@@ -105,6 +109,7 @@ class Notifier:
         self.look = look
         self.sent: object = None
         self.partial: Writer | None = None
+        self.numbers = False
         self.contact = contact
         self._every_s = every_s
         self.state = Substate.PENDING
@@ -219,14 +224,20 @@ class Notifier:
             return None
         version = 0 if self.partial is None else self.partial.version
         return KeptNotifier(
-            self.dialog, self.state.value, self.expires_at, self.event_id, self.shown, version
+            self.dialog,
+            self.state.value,
+            self.expires_at,
+            self.event_id,
+            self.shown,
+            version,
+            self.numbers,
         )
 
     def resume(self, kept: KeptNotifier) -> None:
         """Take up what was written down."""
         self.state = Substate(kept.state)
         self.expires_at = kept.expires_at
-        self.shown = kept.shown
+        self.shown, self.numbers = kept.shown, kept.numbers
         if kept.version:
             # The last few may not have been written down; a version must never come twice.
             self.partial = Writer(kept.version + VERSIONS_SKIPPED)
@@ -245,13 +256,14 @@ class Notifier:
             self.event_id,
             self.shown,
             self.sent is not None,
+            self.numbers,
         )
 
     def wake(self, resting: RestingNotifier) -> None:
         """The inverse of `rest`, for a machine that is new; `sent` is True where something was."""
         self.state = Substate.ACTIVE if resting.active else Substate.PENDING
         self.expires_at, self._last_at = float(resting.expires_at), float(resting.last_at)
-        self.shown = resting.shown
+        self.shown, self.numbers = resting.shown, resting.numbers
         self.sent = True if resting.has_sent else None
 
     def _finish(self, reason: str) -> None:
