@@ -156,6 +156,12 @@ def test_form_goes_before_the_text_is_cut_and_files_come_last() -> None:
         hello("x" * 100),
         ("form left out",),
     )
+    assert one(
+        hello("x" * 100, rich="<p>" + "x" * 100 + "</p>"), replace(narrow, long_messages="refuse")
+    ) == (
+        hello("x" * 100),
+        ("form left out",),
+    )
     long = hello(
         "word " * 40, rich=RICH, files=(CAT,), wants=(Disposition.DELIVERED,), relation=related("replace")
     )

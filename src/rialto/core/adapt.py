@@ -37,7 +37,10 @@ def adapt(
     Raises Refused where the message cannot be made to fit.
     """
     lost: list[str] = []
-    if message.wants or message.rich or message.files or message.sealed or message.relation is not None:
+    more = bool(
+        message.wants or message.rich or message.files or message.sealed or message.relation is not None
+    )
+    if more:
         message = plainer(message, features, lost)
     if not features.subject and message.subject:
         message = replace(message, subject="")
@@ -48,16 +51,10 @@ def adapt(
     if not features.language and (message.language or message.translations):
         message = replace(message, language="", translations=())
         lost.append("language left out")
-    if features.max_bytes is None or _surely_fits(message, features.max_bytes):
+    if features.max_bytes is None or _surely_fits(message, features.max_bytes, more):
         return (message,), tuple(lost)
     if measure(message) <= features.max_bytes:
         return (message,), tuple(lost)
-    if features.long_messages != "split":
-        raise Refused(
-            Reason.TOO_LARGE,
-            f"the message is longer than the {features.max_bytes} bytes that its way allows",
-            detail=f"{measure(message)} bytes",
-        )
     if message.translations:
         message = replace(message, translations=())
         lost.append("translations left out")
@@ -68,6 +65,12 @@ def adapt(
         lost.append("form left out")
         if measure(message) <= features.max_bytes:
             return (message,), tuple(lost)
+    if features.long_messages != "split":
+        raise Refused(
+            Reason.TOO_LARGE,
+            f"the message is longer than the {features.max_bytes} bytes that its way allows",
+            detail=f"{measure(message)} bytes",
+        )
     if message.sealed:
         raise Refused(
             Reason.TOO_LARGE,
@@ -80,21 +83,21 @@ def adapt(
     return parts, tuple(lost)
 
 
-def _surely_fits(message: Message, max_bytes: int) -> bool:
+def _surely_fits(message: Message, max_bytes: int, more: bool) -> bool:
     """A cheap bound, so that a message of usual length need not be written twice to be measured.
 
     Each person may be written three times (SIP: From, Contact and an asserted identity; To and the request's
-    URI).
+    URI). `more` says whether there may be more in it than words.
     """
-    if message.translations or message.rich or message.files or message.sealed:
+    if message.translations:
         return False
-    if message.relation is not None:
+    if more and (message.rich or message.files or message.sealed or message.relation is not None):
         return False
     people = _widest_address(message.sender) + _widest_address(message.recipient)
     others = _widest(message.thread) + 66 * len(message.hops) + 3 * len(message.language)
     if message.nick:
         others += 2 * _widest(message.nick)
-    if message.wants:
+    if more and message.wants:
         others += 2 * people + _ROOM_FOR_WANTS_BYTES
     room = max_bytes - 3 * people - others - _ROOM_FOR_HEADERS_BYTES
     text, subject = message.text, message.subject

@@ -297,7 +297,8 @@ class Hub:
             Event(now, Stop.RECEIVED, f"from {peer.name} over {peer.network}", seen),
             Event(now, Stop.ROUTED, f"to {item.peer.name} over {item.peer.network}"),
         ]
-        item.ready = message.relation is None
+        if message.relation is not None:
+            item.ready = False
         self._register.add(item)
         writer = self.store.writer
         writer.submit([records.insertion(item, data, events)], lambda error: self._on_stored(item, error))
