@@ -497,6 +497,20 @@ async def test_a_peer_without_presence_is_refused_politely(stand: Raise) -> None
     assert gateway.far.told[-1].reason is Reason.NOT_SUPPORTED
 
 
+async def test_presence_that_overtakes_the_decision_is_asked_for_again(stand: Raise) -> None:
+    """QUIRK(ejabberd): each resource has its own way to us."""
+    server, gateway = await stand()
+    gateway.hub.presence.ask(SEEN, None)
+    gateway.hub.presence.open(SEEN, None)
+    await until(lambda: "subscribe juliet romeo" in server.lines())
+    server.answers["probe"] = [presence("", resource="phone"), presence("", resource="orchard")]
+    server.says(presence("", resource="phone"))
+    server.says(presence("subscribed"))
+    server.says(presence("", resource="orchard"))
+    await until(lambda: instances(gateway) == ["orchard", "phone"])
+    assert server.lines().count("probe juliet romeo") == 1
+
+
 # -- outages ---------------------------------------------------------------------------------------------
 
 

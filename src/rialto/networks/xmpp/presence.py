@@ -47,6 +47,7 @@ log = structlog.get_logger(__name__)
 MISSED_AFTER_S = 1.0
 """So long after a stream was lost its domain is asked again: a lost stream seldom comes alone."""
 
+MAX_EARLY = 10_000
 RECALL_EVERY_S = 0.1
 """After a restart, how often one of those is looked at who may have come or gone meanwhile."""
 RECALL_FROM = 100
@@ -123,6 +124,8 @@ class Watching:
         self._recall: deque[Pair] = deque()
         self._timers: set[asyncio.TimerHandle] = set()
         self.roll = Roll(ways, self.new_ask_id, self._later)
+        self.early: set[Pair] = set()
+        """Whose first presence came before the decision that lets it be seen."""
         self._stopped = False
 
     @property

@@ -29,7 +29,7 @@ from rialto.model.presence import Grant, Pair, State
 from rialto.networks.xmpp.answers import answer_presence
 from rialto.networks.xmpp.conditions import from_error
 from rialto.networks.xmpp.live import Desk, LiveStream
-from rialto.networks.xmpp.presence import Watching
+from rialto.networks.xmpp.presence import MAX_EARLY, Watching
 from rialto.networks.xmpp.presence_news import shown, unsubscribed
 from rialto.networks.xmpp.presence_stanzas import is_of_a_room, status_of, to_state
 from rialto.networks.xmpp.translate import error_reply
@@ -206,7 +206,9 @@ def _subscribed(scene: _Scene) -> None:
     presence.granted(pair, scene.origin)
     view = presence.view(pair)
     if view is not None and view.grant is Grant.GRANTED and view.listening and view.document is None:
-        scene.watching.look(view, asked=False)
+        # QUIRK(ejabberd): what its user's other resources show may overtake the `subscribed`.
+        scene.watching.look(view, asked=pair in scene.watching.early)
+    scene.watching.early.discard(pair)
 
 
 def _unsubscribed(scene: _Scene) -> None:
@@ -230,6 +232,9 @@ def _said(scene: _Scene, state: State | None) -> None:
         return
     view = scene.desk.hub.presence.view(pair)
     if view is None or view.grant is not Grant.GRANTED:
+        early = scene.watching.early
+        if view is not None and view.grant is Grant.PENDING and len(early) < MAX_EARLY:
+            early.add(pair)
         scene.desk.hub.count("ignored", scene.desk.name, "presence directed")
         return
     scene.watching.changed(view, instance, state)
