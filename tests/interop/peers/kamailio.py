@@ -120,7 +120,7 @@ request_route {{
   if (is_method("PUBLISH") && src_ip=={gateway_host}) {{ route(PRESENCE); exit; }}
   if (is_method("SUBSCRIBE") && from_uri=~"^sip:dave@") {{ route(PRESENCE); exit; }}
 #!endif
-  if (is_method("SUBSCRIBE")) record_route();
+  if (is_method("INVITE|SUBSCRIBE")) record_route();
   if (uri!=myself && $rd=~"^x[abt]\\.example$") {{
     $du = "{gateway}";
     if (!t_relay()) sl_reply_error();
