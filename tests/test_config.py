@@ -120,3 +120,23 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, content: bytes | No
         load(path)
     assert mistake.value.where == str(path)
     assert says in str(mistake.value)
+
+
+@pytest.mark.parametrize("url", ["im.example.org", "https://im.example.org/", "ftp://x", "https://a b"])
+def test_the_address_on_the_web_is_checked(url: str) -> None:
+    with pytest.raises(ConfigError, match=r"web\.url"):
+        parse({"server": {"name": "gw.example"}, "web": {"listen": "127.0.0.1:80", "url": url}})
+
+
+def test_links_begin_with_what_is_listened_at_where_nothing_else_is_said() -> None:
+    made = parse({"server": {"name": "gw.example"}, "web": {"listen": "[::1]:8080"}})
+    assert made.web.url == "http://[::1]:8080"
+
+
+@pytest.mark.parametrize(
+    ("web", "key"),
+    [({"listen": "nowhere"}, "listen"), ({"listen": "127.0.0.1:80", "certificate": "a.pem"}, "key")],
+)
+def test_a_web_side_that_cannot_be_is_refused(web: dict[str, str], key: str) -> None:
+    with pytest.raises(ConfigError, match=rf"web\.{key}"):
+        parse({"server": {"name": "gw.example"}, "web": web})

@@ -10,6 +10,7 @@ every mistake is reported with the file, the key, what was expected, and the rem
 from __future__ import annotations
 
 import difflib
+import re
 import tomllib
 from collections.abc import Mapping
 from importlib.metadata import entry_points
@@ -30,6 +31,8 @@ from rialto.model.address import canonical_domain
 from rialto.model.errors import AddressError, ConfigError
 from rialto.net.hostport import join_host_port, split_host_port
 from rialto.web.settings import WebSettings
+
+_WEB_URL = re.compile(r"https?://[^\s/?#]+(/[^\s?#]*[^\s?#/])?")
 
 DEFAULT_PATH = Path("/etc/rialto/rialto.toml")
 
@@ -217,6 +220,8 @@ def _web(web: WebSettings, where: str) -> WebSettings:
         host, port = split_host_port(web.listen)
     except ValueError as error:
         raise ConfigError(f"{where}.listen", "an address and a port", str(error)) from None
+    if web.url and not _WEB_URL.fullmatch(web.url):
+        raise ConfigError(f"{where}.url", "http:// or https:// with a host, and no slash at the end")
     if bool(web.certificate) != bool(web.key):
         raise ConfigError(f"{where}.key", "a certificate and its key, or neither")
     scheme = "https" if web.certificate else "http"

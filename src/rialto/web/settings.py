@@ -17,7 +17,6 @@ class WebSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     url: Annotated[
         str,
         Meta(
-            pattern=r"^(https?://[^\s/?#]+(/[^\s?#]*[^\s?#/])?)?$",
             description="How the world reaches it, `https://im.example.org` say, without a slash at the end; "
             "links begin with it. Default: what `listen` says.",
         ),
