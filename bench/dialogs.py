@@ -261,6 +261,14 @@ class Hub:
         """Nothing is counted here."""
 
 
+async def turn(store: Store, desk: Desk, clock: Clock) -> None:
+    """A second passes, and all that is due in it is done."""
+    clock.turn(1)
+    desk.play()
+    await asyncio.sleep(0)
+    await store.writer.drain()
+
+
 async def run(folder: Path, everybody: list[Pair], clock: Clock) -> None:
     """Take up, then let an hour pass."""
     store = Store(folder)
@@ -298,27 +306,20 @@ async def run(folder: Path, everybody: list[Pair], clock: Clock) -> None:
     desk.begin(Hub(presence))
     presence.go()
     while desk.refreshed < len(desk.watchings):  # everybody is asked about
-        await asyncio.sleep(0)
-        clock.turn(1)
-        desk.play()
-    for _ in range(12):  # what was waited for is over
-        clock.turn(10)
-        desk.play()
-        await asyncio.sleep(0)
-        await store.writer.drain()
+        await turn(store, desk, clock)
+    for _ in range(120):  # what was waited for is over
+        await turn(store, desk, clock)
     gc.collect()
     print(f"pairs with dialogs        {len(desk.watchings) + len(desk.audiences):>12,}")
     print(f"memory for each, in all   {(resident_bytes() - before) / len(everybody):>12,.0f} bytes")
     desk.refreshed = 0
     telephones = [(n, one) for n, one in enumerate(everybody) if one.watcher.domain == SIP.name]
     random.shuffle(telephones)
-    cpu, steps = time.process_time(), 360
-    for step in range(steps):
-        clock.turn(HOUR_S / steps)
-        for number, one in telephones[step::steps]:
+    cpu = time.process_time()
+    for second in range(HOUR_S):
+        for number, one in telephones[second::HOUR_S]:
             desk.refresh(one, number, 2)
-        desk.play()
-        await store.writer.drain()
+        await turn(store, desk, clock)
     cpu = time.process_time() - cpu
     print(f"refreshed in an hour      {desk.refreshed:>12,}")
     print(f"CPU for each refresh      {cpu / desk.refreshed * 1e6:>12.0f} us, both threads, both sides")

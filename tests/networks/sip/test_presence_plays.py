@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import msgspec
 import pytest
 
 from networks.sip.plays import FAST, Person
@@ -22,6 +23,7 @@ from networks.sip.presence_stage import (
 from rialto.core.network import PresenceNetwork, Verb
 from rialto.model.errors import Busy, Reason, Refused
 from rialto.model.presence import Document, Grant, Show, State
+from rialto.networks.sip.settings import PeerSettings
 from rialto.networks.sip.wire import Request
 from rialto.wire.pidf import parse
 
@@ -532,3 +534,21 @@ async def test_a_large_document_goes_by_tcp_or_by_udp_where_there_is_none() -> N
         stage.presence.document = Document(states, as_of=stage.now)
         stage.tell()
         assert len(parse((await phone.is_told()).body).tuples) == 20
+
+
+@pytest.mark.parametrize(("least_s", "most_s"), [(3600, 13_000), (60, 28_800), (60, 3600)])
+async def test_each_peer_has_the_window_that_it_is_known_for(least_s: int, most_s: int) -> None:
+    """CHECKLIST PRS-3, PRS-30, PRS-69: networks that take nothing outside of their own limits."""
+    async with play(min_expires_s=least_s, max_expires_s=most_s) as (stage, phone):
+        stage.watch(Verb.ASK)
+        assert (await phone.is_told("SUBSCRIBE")).get("Expires") == str(most_s)
+        brief = await phone.asks(subscribe(port=phone.port, expires=least_s - 1))
+        assert (brief.status, brief.get("Min-Expires")) == (423, str(least_s))
+        long = await phone.asks(subscribe(port=phone.port, expires=100_000, call_id="long"))
+        assert (long.status, long.get("Expires")) == (200, str(most_s))
+        assert (await phone.is_told()).get("Subscription-State") == f"pending;expires={most_s}"
+
+
+def test_a_window_that_is_none_is_refused() -> None:
+    with pytest.raises(msgspec.ValidationError, match="min_expires_s"):
+        msgspec.convert({"min_expires_s": 3600, "max_expires_s": 600}, PeerSettings)

@@ -372,6 +372,10 @@ class PeerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         int, Meta(ge=1, description="How many messages to the peer may be unanswered at a time.")
     ] = 256
 
+    def __post_init__(self) -> None:
+        if self.min_expires_s > self.max_expires_s:
+            raise ValueError("min_expires_s is above max_expires_s: no subscription could have both")
+
     def __repr__(self) -> str:
         return f"PeerSettings(proxy={self.proxy!r}, trust={self.trust!r}, answer={self.answer!r})"
 
