@@ -8,14 +8,18 @@ everything compared, goes through it.
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any
 from xml.etree import ElementTree as ET
 
+from vectors.msrp import Msrp, read_msrp
 from vectors.stand import Stand
 from vectors.wires import Sip, Stanza, read_sip, read_stanza
 
 Step = dict[str, Any]
+_CONFIRMED = re.compile(r"(<received xmlns='urn:xmpp:receipts' id=')([^']*)'")
 BOUND = ("call-id", "from-tag", "to-tag")
+BOUND_IN_MSRP = ("to-path", "from-path", "message-id")
 
 
 class Play:
@@ -25,17 +29,22 @@ class Play:
         self.stand = stand
         self.book: dict[str, str] = {}
         self._asked: dict[str, Sip] = {}
-        self._optional: dict[str, list[Step]] = {"stanza": [], "request": [], "response": []}
+        self._ids: dict[str, str] = {}
+        """The same of the ids of stanzas."""
+        self._sent: dict[str, Msrp] = {}
+        self._optional: dict[str, list[Step]] = {line: [] for line in self._queues()}
 
     async def run(self, transcript: dict[str, Any]) -> None:
         """Play it. Raises AssertionError with the step that went wrong."""
         for step in transcript["step"]:
             if step["by"] == "xmpp":
-                self.stand.server.say(step["wire"])
+                self.stand.server.say(_CONFIRMED.sub(self._confirmed, step["wire"]))
             elif step["by"] == "restart":
                 await self.stand.restart()
             elif step["by"] == "sip":
                 self._sip_says(read_sip(step["wire"]))
+            elif step["by"] == "msrp":
+                await self._msrp_says(read_msrp(step["wire"]))
             elif step.get("forbidden"):
                 await self._never(step)
             elif step.get("optional"):
@@ -72,8 +81,39 @@ class Play:
                 own["to"] = sip.get("to").replace(sip.field("to-tag"), self.book[sip.field("to-tag")])
             method, uri, version = sip.start.split(" ")
             sip.start = f"{method} {self.book.get(uri, uri)} {version}"
+            if (about := sip.field("imdn.about")) in self.book:
+                sip.body = sip.body.replace(f">{about}<", f">{self.book[about]}<")
         sip.headers = [(name, own.get(name.lower(), value)) for name, value in sip.headers]
+        if path := sip.field("sdp.path"):
+            self._own_media(sip, path)
         self.stand.agent.say(sip)
+
+    def _with_real_ids(self, wire: str) -> str:
+        return re.sub(r"\bid='([^']*)'", lambda found: f"id='{self._ids.get(found[1], found[1])}'", wire)
+
+    def _own_media(self, sip: Sip, path: str) -> None:
+        """Where Romeo's client really listens."""
+        port = self.stand.msrp.port
+        self.book[path] = re.sub(r"//[^/]*/", f"//127.0.0.1:{port}/", path)
+        sip.body = sip.body.replace(path, self.book[path])
+        sip.body = re.sub(r"(?m)^c=.*$", "c=IN IP4 127.0.0.1", sip.body)
+        sip.body = re.sub(r"(?m)^m=message \d+", f"m=message {port}", sip.body)
+
+    def _confirmed(self, match: re.Match[str]) -> str:
+        """A receipt is about the id that the gateway has chosen."""
+        return f"{match[1]}{self.book.get(match[2], match[2])}'"
+
+    async def _msrp_says(self, msrp: Msrp) -> None:
+        to_path, from_path = (self.book[msrp.get(name)] for name in ("to-path", "from-path"))
+        own = {"to-path": to_path, "from-path": from_path}
+        if msrp.status:
+            msrp.tid = self._sent[msrp.tid].tid
+        elif message_id := msrp.get("message-id"):
+            own["message-id"] = self.book.setdefault(message_id, message_id)
+        msrp.headers = [(name, own.get(name.lower(), value)) for name, value in msrp.headers]
+        await self.stand.msrp.connect(to_path)
+        self.stand.paths = (to_path, from_path)
+        self.stand.msrp.say(msrp)
 
     # -- the gateway -----------------------------------------------------------------------------------
 
@@ -103,7 +143,7 @@ class Play:
         line, wire = _line(step), _read(step)
         queue = self._queues()[line]
         kept = [queue.get_nowait() for _ in range(queue.qsize())]
-        kind = ("method",) if line == "request" else ("name", "type")
+        kind = ("name", "type") if line == "stanza" else ("method",)
         for said in kept:
             assert any(said.field(name) != wire.field(name) for name in kind), f"it said: {_shown(said)}"
             queue.put_nowait(said)
@@ -122,7 +162,7 @@ class Play:
         wrong: dict[str, Any] = {}
         for name in step.get("equal", ()):
             should, is_ = wire.field(name), said.field(name)
-            if name in BOUND:
+            if name in BOUND or (name in BOUND_IN_MSRP and step["to"] == "msrp"):
                 should = self.book.get(should, should)
             if name.startswith("document"):
                 if not self._same_document(should, is_):
@@ -153,14 +193,25 @@ class Play:
 
     def _learn(self, step: Step, said: Any) -> None:
         """What the gateway has chosen."""
-        if not isinstance(said, Sip):
+        if isinstance(said, Msrp):
+            wire_of_msrp = read_msrp(step["wire"])
+            self._sent[wire_of_msrp.tid] = said
+            self.book.setdefault(wire_of_msrp.get("message-id"), said.get("message-id"))
+            self.stand.paths = (said.get("from-path"), said.get("to-path"))
+        if isinstance(said, Stanza) and (name := read_stanza(step["wire"]).field("id")):
+            self.book.setdefault(name, said.field("id"))
+        if isinstance(said, Stanza):
+            if wire_id := read_stanza(step["wire"]).field("id"):
+                self._ids.setdefault(wire_id, said.field("id"))
             return
         wire = read_sip(step["wire"])
-        for name in BOUND:
+        for name in (*BOUND, "cpim.message-id"):
             if wire.field(name):
                 self.book.setdefault(wire.field(name), said.field(name))
         if wire.field("contact"):
             self.book[wire.field("contact")] = said.field("contact")
+        if wire.field("sdp.path"):
+            self.book[wire.field("sdp.path")] = said.field("sdp.path")
         if not said.is_response:
             self._asked[wire.branch] = said
         if wire.field("content-type") == "application/pidf+xml":
@@ -175,20 +226,26 @@ class Play:
             "stanza": stand.server.stanzas,
             "request": stand.agent.requests,
             "response": stand.agent.responses,
+            "msrp": stand.msrp.requests,
+            "msrp-response": stand.msrp.responses,
         }
 
 
 def _line(step: Step) -> str:
     if step["to"] == "xmpp":
         return "stanza"
+    if step["to"] == "msrp":
+        return "msrp" if read_msrp(step["wire"]).method else "msrp-response"
     return "response" if read_sip(step["wire"]).is_response else "request"
 
 
-def _read(step: Step) -> Sip | Stanza:
+def _read(step: Step) -> Sip | Stanza | Msrp:
+    if step["to"] == "msrp":
+        return read_msrp(step["wire"])
     return read_stanza(step["wire"]) if step["to"] == "xmpp" else read_sip(step["wire"])
 
 
 def _shown(said: Any) -> str:
-    if isinstance(said, Sip):
+    if isinstance(said, Sip | Msrp):
         return said.encode().decode()
     return ET.tostring(said.node, encoding="unicode")

@@ -26,6 +26,7 @@ from rialto.networks.sip.network import SipNetwork
 from rialto.networks.xmpp import settings as xmpp_settings
 from rialto.networks.xmpp.network import XmppNetwork
 from rialto.store.store import Store
+from vectors.msrp import MsrpEnd
 from vectors.wires import Sip, Stanza
 
 XMPP_DOMAIN, SIP_DOMAIN = "example.com", "example.net"
@@ -168,8 +169,12 @@ class SipAgent(asyncio.DatagramProtocol):
 class Stand:
     """`async with` raises it and takes it down."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, sessions: bool = False) -> None:
         self._folder = folder
+        self._sessions = sessions
+        self.msrp = MsrpEnd()
+        self.paths: tuple[str, str] | None = None
+        """Of the session, once there is one: the gateway's, and Romeo's."""
         self.server = XmppServer()
         self.agent = SipAgent()
         self._ahead_s = 0.0
@@ -183,6 +188,7 @@ class Stand:
         loop.time = lambda: real() + self._ahead_s  # type: ignore[method-assign]
         self._listener = await loop.create_server(lambda: self.server, "127.0.0.1", 0)
         await loop.create_datagram_endpoint(lambda: self.agent, local_addr=("127.0.0.1", 0))
+        await self.msrp.listen()
         xmpp = xmpp_settings.PeerSettings(
             link="component",
             host="127.0.0.1",
@@ -196,6 +202,7 @@ class Stand:
             trust=("address",),
             addresses=("127.0.0.1",),
             notify_every_s=0,
+            sessions="always" if self._sessions else "auto",
         )
         self._peers = (
             Peer("verona", "xmpp", (XMPP_DOMAIN,), xmpp, xmpp_settings.features(xmpp)),
@@ -228,7 +235,10 @@ class Stand:
             )
 
         self.xmpp = XmppNetwork(xmpp_settings.Settings(listen=()), context("xmpp"))
-        self.sip = SipNetwork(sip_settings.Settings(listen=(f"udp:127.0.0.1:{port}",)), context("sip"))
+        settings = sip_settings.Settings(
+            listen=(f"udp:127.0.0.1:{port}",), msrp=("tcp:127.0.0.1:0",) if self._sessions else ()
+        )
+        self.sip = SipNetwork(settings, context("sip"))
         await self.hub.start({"xmpp": self.xmpp, "sip": self.sip})
         await self.xmpp.start(self.hub)
         await self.sip.start(self.hub)
@@ -247,6 +257,7 @@ class Stand:
         del asyncio.get_running_loop().time
         self.server.close()
         self.agent.close()
+        self.msrp.close()
         self._listener.close()
 
     async def restart(self) -> None:
@@ -272,3 +283,5 @@ class Stand:
             await self.store.writer.drain()
             await self.server.turn()
             await self.agent.turn()
+            if self.paths is not None:
+                await self.msrp.turn(*self.paths)

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from vectors.kit import FOLDER, documents, name_of, tables, transcripts
+from vectors.msrp import read_msrp
 from vectors.wires import read_sip, read_stanza
 
-NUMBERED = {"RFC 7572": range(1, 8), "RFC 8048": range(1, 26)}
+NUMBERED = {"RFC 7572": range(1, 8), "RFC 7573": range(1, 27), "RFC 8048": range(1, 26)}
 """Every numbered example that these RFCs have."""
 
 CONDITIONS = {
@@ -102,7 +103,7 @@ def test_a_transcript_says_where_it_comes_from_and_what_it_needs(path: str) -> N
     assert transcript["direction"] in ("sip-to-xmpp", "xmpp-to-sip")
     assert transcript.get("after", transcript["id"]) in transcripts()
     assert any(step["by"] == "gateway" for step in transcript["step"])
-    assert {step["by"] for step in transcript["step"]} <= {"xmpp", "sip", "gateway", "restart"}
+    assert {step["by"] for step in transcript["step"]} <= {"xmpp", "sip", "msrp", "gateway", "restart"}
     for step in transcript["step"]:
         if step["by"] == "restart":
             assert step.keys() == {"by", "title"}
@@ -117,6 +118,10 @@ def test_a_step_is_written_as_the_readme_says(step: dict[str, Any]) -> None:
     assert ("to" in step) == (step["by"] == "gateway")
     if side == "xmpp":
         read_stanza(step["wire"])
+    elif side == "msrp":
+        msrp = read_msrp(step["wire"])
+        if body := msrp.body:
+            assert msrp.get("byte-range") == f"1-{len(body.encode())}/{len(body.encode())}"
     else:
         sip = read_sip(step["wire"])
         assert int(sip.get("content-length")) == len(sip.body.replace("\n", "\r\n").encode())
@@ -133,7 +138,8 @@ def test_a_step_is_written_as_the_readme_says(step: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("step", STEPS)
 def test_what_is_to_be_equal_present_or_absent_is_so_in_the_wire(step: dict[str, Any]) -> None:
-    wire = read_stanza(step["wire"]) if step.get("to") == "xmpp" else None
+    read = {"xmpp": read_stanza, "msrp": read_msrp}.get(step.get("to", ""), read_sip)
+    wire: Any = read(step["wire"])
     for name in (
         *step.get("present", ()),
         *step.get("equal", ()),
@@ -142,7 +148,7 @@ def test_what_is_to_be_equal_present_or_absent_is_so_in_the_wire(step: dict[str,
         *step.get("at_least", ()),
         *step.get("at_most", ()),
     ):
-        value = wire.field(name) if wire is not None else read_sip(step["wire"]).field(name)
+        value = wire.field(name)
         if name in step.get("present", ()):
             assert value
         elif name in step.get("absent", ()):

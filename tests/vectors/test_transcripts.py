@@ -14,7 +14,8 @@ async def test_the_gateway_plays_its_part(name: str, tmp_path: Path) -> None:
     acts = [transcripts()[name]]
     while "after" in acts[0]:
         acts.insert(0, transcripts()[acts[0]["after"]])
-    async with Stand(tmp_path) as stand:
+    sessions = any(act.get("sessions", False) for act in acts)
+    async with Stand(tmp_path, sessions=sessions) as stand:
         play = Play(stand)
         for act in acts:
             await play.run(act)

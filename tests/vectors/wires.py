@@ -7,11 +7,18 @@ from collections.abc import Callable
 from typing import Any
 from xml.etree import ElementTree as ET
 
+from vectors.conversations import BODY_FIELDS, STANZA_FIELDS
+
 XML_LANG = "{http://www.w3.org/XML/1998/namespace}lang"
 PIDF = "{urn:ietf:params:xml:ns:pidf}"
 SHOW = "{jabber:client}show"
 NICK = "{http://jabber.org/protocol/nick}nick"
 VCARD = "{vcard-temp}"
+_BESIDE = {
+    "state": ("{http://jabber.org/protocol/chatstates}", ""),
+    "receipt": ("{urn:xmpp:receipts}received", "id"),
+    "asks": ("{urn:xmpp:receipts}request", ""),
+}
 STANZA_ERRORS = "{urn:ietf:params:xml:ns:xmpp-stanzas}"
 
 _NAME_ADDR = re.compile(r"[^<]*<([^>]*)>(.*)|([^;<>]*)(.*)", re.DOTALL)
@@ -49,6 +56,8 @@ class Sip:
         """A field of the vectors' vocabulary; empty where it is absent."""
         if name in SIP_FIELDS:
             return SIP_FIELDS[name](self)
+        if name in BODY_FIELDS:
+            return BODY_FIELDS[name](self.body)
         return self.get(name)
 
 
@@ -75,6 +84,14 @@ def _uri(uri: str) -> str:
     return re.sub(r":\d+$", "", uri.partition(";")[0])
 
 
+def _sdp(sip: Sip, pattern: str) -> str:
+    if sip.get("content-type") != "application/sdp":
+        return ""
+    found = re.search(f"^{pattern}$" if pattern.endswith(")") else pattern, sip.body, re.MULTILINE)
+    found = found or re.search(f"^{pattern}", sip.body, re.MULTILINE)
+    return found[1].strip() if found else ""
+
+
 def _of(header: str) -> dict[str, Callable[[Sip], str]]:
     return {
         header: lambda sip: _uri(name_addr(sip.get(header))[0]),
@@ -99,6 +116,10 @@ SIP_FIELDS: dict[str, Callable[[Sip], Any]] = {
     "state.reason": lambda sip: _parameter(sip.get("subscription-state"), "reason"),
     "state.expires": lambda sip: _parameter(sip.get("subscription-state"), "expires"),
     "body": lambda sip: sip.body,
+    "sdp.media": lambda sip: _sdp(sip, r"m=(\S+)"),
+    "sdp.protocol": lambda sip: _sdp(sip, r"m=\S+ \S+ (\S+)"),
+    "sdp.path": lambda sip: _sdp(sip, r"a=path:(.*)"),
+    "sdp.accept-types": lambda sip: _sdp(sip, r"a=accept-types:(.*)"),
     "document": lambda sip: document(sip.body),
     "document.open": lambda sip: [one for one in document(sip.body) if one[1] == "open"],
 }
@@ -145,6 +166,8 @@ class Stanza:
 
     def field(self, name: str) -> str:
         """A field of the vectors' vocabulary; empty where it is absent."""
+        if name in STANZA_FIELDS:
+            return STANZA_FIELDS[name](self.node)
         match name.partition("."):
             case ("name", _, _):
                 return self.node.tag.rpartition("}")[2]
@@ -161,6 +184,12 @@ class Stanza:
                 return self.node.findtext(NICK, "")
             case ("vcard", _, "name"):
                 return self.node.findtext(f"{VCARD}vCard/{VCARD}FN", "")
+            case ("state" | "receipt" | "asks", _, _):
+                space, key = _BESIDE[name]
+                found = next((one for one in self.node if one.tag.startswith(space)), None)
+                if found is None:
+                    return ""
+                return found.get(key, "") if key else found.tag.rpartition("}")[2]
             case ("error", _, "type"):
                 error = self._child("error")
                 return "" if error is None else error.get("type", "")
