@@ -7,8 +7,8 @@
 | `refuse@` | refuses every message |
 | `slow@` | takes every message after `slow_s` |
 
-Who takes a message gives every receipt that its writer asked for. `echo@` also writes when it is written to:
-typing notices come back as they are, and a client that takes part in them sees it typing before it answers.
+Who takes a message gives every receipt that its writer asked for. `echo@` also types when it is typed to, and
+answers with all that was in the message: form, files, and the same wish for receipts.
 
 All of them can be watched but `refuse@`: `echo@` is online, `busy@` does not want to be disturbed, `slow@` is
 away and comes and goes every `slow_s`.

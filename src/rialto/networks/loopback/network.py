@@ -22,7 +22,7 @@ from rialto.core.network import (
     hop,
 )
 from rialto.model.errors import Busy, DeliveryError, Reason, Refused
-from rialto.model.message import ChatState, Composing, Message
+from rialto.model.message import Composing, Message
 from rialto.networks.loopback.presence import People
 from rialto.networks.loopback.settings import Settings
 
@@ -124,14 +124,6 @@ class LoopbackNetwork:
             delivery.delivered("heard", HERE)
             return
         origin = self._origin(delivery.peer, delivery.domain)
-        if message.chat_states and not message.automatic:
-            writing = Composing(
-                sender=message.recipient,
-                recipient=message.sender,
-                state=ChatState.COMPOSING,
-                thread=message.thread,
-            )
-            hub.compose(writing, origin)
         self._confirm(message, origin)
         if message.automatic:
             delivery.delivered("heard", HERE)
