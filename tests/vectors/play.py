@@ -17,7 +17,7 @@ from vectors.stand import Stand
 from vectors.wires import Sip, Stanza, read_sip, read_stanza
 
 Step = dict[str, Any]
-_CONFIRMED = re.compile(r"(<received xmlns='urn:xmpp:receipts' id=')([^']*)'")
+_IDS = re.compile(r"\bid='([^']*)'")
 BOUND = ("call-id", "from-tag", "to-tag")
 BOUND_IN_MSRP = ("to-path", "from-path", "message-id")
 
@@ -29,8 +29,6 @@ class Play:
         self.stand = stand
         self.book: dict[str, str] = {}
         self._asked: dict[str, Sip] = {}
-        self._ids: dict[str, str] = {}
-        """The same of the ids of stanzas."""
         self._sent: dict[str, Msrp] = {}
         self._optional: dict[str, list[Step]] = {line: [] for line in self._queues()}
 
@@ -38,7 +36,7 @@ class Play:
         """Play it. Raises AssertionError with the step that went wrong."""
         for step in transcript["step"]:
             if step["by"] == "xmpp":
-                self.stand.server.say(_CONFIRMED.sub(self._confirmed, step["wire"]))
+                self.stand.server.say(_IDS.sub(self._real_id, step["wire"]))
             elif step["by"] == "restart":
                 await self.stand.restart()
             elif step["by"] == "sip":
@@ -88,9 +86,6 @@ class Play:
             self._own_media(sip, path)
         self.stand.agent.say(sip)
 
-    def _with_real_ids(self, wire: str) -> str:
-        return re.sub(r"\bid='([^']*)'", lambda found: f"id='{self._ids.get(found[1], found[1])}'", wire)
-
     def _own_media(self, sip: Sip, path: str) -> None:
         """Where Romeo's client really listens."""
         port = self.stand.msrp.port
@@ -99,9 +94,9 @@ class Play:
         sip.body = re.sub(r"(?m)^c=.*$", "c=IN IP4 127.0.0.1", sip.body)
         sip.body = re.sub(r"(?m)^m=message \d+", f"m=message {port}", sip.body)
 
-    def _confirmed(self, match: re.Match[str]) -> str:
-        """A receipt is about the id that the gateway has chosen."""
-        return f"{match[1]}{self.book.get(match[2], match[2])}'"
+    def _real_id(self, match: re.Match[str]) -> str:
+        """A receipt, or an error, is about the id that the gateway has chosen."""
+        return f"id='{self.book.get(match[1], match[1])}'"
 
     async def _msrp_says(self, msrp: Msrp) -> None:
         to_path, from_path = (self.book[msrp.get(name)] for name in ("to-path", "from-path"))
@@ -200,9 +195,7 @@ class Play:
             self.stand.paths = (said.get("from-path"), said.get("to-path"))
         if isinstance(said, Stanza) and (name := read_stanza(step["wire"]).field("id")):
             self.book.setdefault(name, said.field("id"))
-        if isinstance(said, Stanza):
-            if wire_id := read_stanza(step["wire"]).field("id"):
-                self._ids.setdefault(wire_id, said.field("id"))
+        if not isinstance(said, Sip):
             return
         wire = read_sip(step["wire"])
         for name in (*BOUND, "cpim.message-id"):
