@@ -329,6 +329,7 @@ def test_where_only_failures_are_answered_a_message_is_taken_when_it_is_written(
     message = end.connection.send(session, "text/plain", b"x", failure=failure)
     said = end.say()
     assert f"Failure-Report: {failure}\r\n".encode() in said
+    assert end.connection.next_timer() == 0  # there is news, and nobody has been told yet
     assert end.drain() == [MessageTaken(message)]
     assert end.wait(60) == []
 

@@ -20,7 +20,7 @@ from typing import Any
 import structlog
 
 from rialto.core.network import LinkState
-from rialto.model.errors import ConfigError
+from rialto.model.errors import AddressError, ConfigError
 from rialto.net.certificates import NameKind, Trust, describe, proves
 from rialto.net.dns import DnsError, Resolver
 from rialto.net.hostport import join_host_port, split_host_port
@@ -197,7 +197,11 @@ class MsrpLinks:
         """A session was agreed on."""
         local = parse_path(terms.place.path[-1])[0]
         granted = self._granted.pop(terms.place.path, None)
-        theirs = parse_path(" ".join(terms.media.path))
+        wrong = ""
+        try:
+            theirs = parse_path(" ".join(terms.media.path))
+        except AddressError as error:
+            theirs, wrong = (), str(error)
         path = (*granted.use_path, *theirs) if granted is not None else theirs
         session = Session(
             local,
@@ -218,7 +222,9 @@ class MsrpLinks:
         self._book.add(session)
         self._legs.add(leg)
         self._waiting[leg] = loop.call_later(STRANGER_S, self._late, leg)
-        if granted is not None:
+        if wrong:
+            loop.call_soon(leg.fail, wrong)
+        elif granted is not None:
             assert self._relays is not None
             flow = self._relays.flow
             if flow is None:

@@ -118,11 +118,12 @@ class Connection:
         return b"".join(out)
 
     def next_timer(self) -> float | None:
-        """When `handle_timer` is due; at once, while there is content that could be written."""
+        """When `handle_timer` is due; at once, while there is content that could be written, or news of what
+        was."""
+        if self._sender.lanes.ready or self._shared.events:
+            return None if self._over else _AT_ONCE
         if self._over:
             return None
-        if self._sender.lanes.ready:
-            return _AT_ONCE
         due = self._sender.next_timer()
         for other in (self._receiver.next_timer(), self._head_due, self._chunk_due(), self._keepalive_due()):
             if other is not None and (due is None or other < due):
