@@ -556,6 +556,7 @@ async def test_who_drops_a_typing_notice_gets_no_other_for_a_while() -> None:
             if not house.network.talks.lines:
                 break
         assert house.network.talks.lines == {}
+        await asyncio.sleep(0.05)  # what was repeated is still on its way
         while not house.juliet.inbox.empty():
             house.juliet.inbox.get_nowait()
         house.writes()

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from rialto.core.network import Delivery
+from rialto.core.network import Delivery, hop
 from rialto.model.address import Address
 from rialto.model.errors import AddressError, DeliveryError, Reason, Refused, Unreachable
 from rialto.networks.sip.conditions import Then, error_from, meaning, retry_after
@@ -132,10 +132,13 @@ class Sending:
         if status < 300:
             self.route.good(target)
             detail = f"{status} {response.reason}"[:80]
+            flow = self._flow
+            secured = flow is not None and flow.secured
+            proven = "tls" if secured and self.trunk.settings.verify_tls else "address"
             if status == 202:  # RFC 3428 section 7: somebody will try
-                self.delivery.sent()
+                self.delivery.sent(hop(proven, secured))
             else:
-                self.delivery.delivered(detail)
+                self.delivery.delivered(detail, hop(proven, secured))
             return
         self._wires.note_answered(self._draft.id)
         _, then = meaning(status)
