@@ -112,8 +112,9 @@ class Queue:
     """All items under way in one instance.
 
     `settled(item, outcome, error)` is called once for each item that was put in. `tried(item)` is called
-    after a failed attempt, for the trail. `clock` is seconds since 1970, `monotonic` any clock that never
-    steps (`call_later` counts in it), and `random()` gives the jitter, in [0, 1).
+    after a failed attempt, for the trail, `cut(id, parts)` when one goes in parts. `clock` is seconds since
+    1970, `monotonic` any clock that never steps (`call_later` counts in it), and `random()` gives the jitter,
+    in [0, 1).
     """
 
     def __init__(
@@ -125,6 +126,7 @@ class Queue:
         monotonic: Callable[[], float],
         call_later: Callable[[float, Callable[[], None]], Timer],
         random: Callable[[], float],
+        cut: Callable[[str, int], None] | None = None,
     ) -> None:
         self._networks: Mapping[str, Network] = {}
         self._featured: dict[str, FeaturedNetwork] = {}
@@ -134,6 +136,7 @@ class Queue:
         self._monotonic = monotonic
         self._call_later = call_later
         self._random = random
+        self._cut = cut
         self._lanes: dict[tuple[str, str, str], Lane] = {}
         self._destinations: dict[tuple[str, str], Destination] = {}
         self._alarms: list[tuple[float, int, Lane | Destination]] = []
@@ -332,9 +335,7 @@ class Queue:
                         lambda message: network.measure(message, peer),
                     )
                     if item.fidelity:
-                        parts = {"parts": len(item.parts)} if len(item.parts) > 1 else {}
-                        text = "; ".join(item.fidelity)
-                        item.events.append(Event(self._clock(), Stop.ADAPTED, text, parts))
+                        self._adapted(item)
                 else:
                     item.parts = (item.whole,)
             except DeliveryError as error:
@@ -346,6 +347,14 @@ class Queue:
                 return
         item.part_count = item.part_count or len(item.parts)
         self._hand_over(item)
+
+    def _adapted(self, item: Item) -> None:
+        """Note what it has lost."""
+        parts = len(item.parts)
+        text = "; ".join(item.fidelity)
+        item.events.append(Event(self._clock(), Stop.ADAPTED, text, {"parts": parts} if parts > 1 else {}))
+        if parts > 1 and self._cut is not None:
+            self._cut(item.id, parts)
 
     def _hand_over(self, item: Item) -> None:
         item.current = attempt = Attempt(self, item, item.parts[0])
@@ -379,8 +388,10 @@ class Queue:
         self._list(lane)
         self._pump(destination)
 
-    def again(self, item: Item) -> None:
+    def again(self, item: Item, why: str) -> None:
         """The recipient turned out to carry less than what was tried; nothing of it has arrived."""
+        if why:
+            item.events.append(Event(self._clock(), Stop.TRIED, why))
         item.current = None
         item.adapted += 1
         if item.adapted > ADAPTED_AGAIN_MOST or item.partly_delivered:

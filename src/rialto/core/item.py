@@ -106,10 +106,10 @@ class Attempt:
         if self._item.current is self:
             self._queue.succeeded(self._item, Outcome.DELIVERED, detail, hop)
 
-    def again(self) -> None:
+    def again(self, why: str = "") -> None:
         """See `Delivery`."""
         if self._item.current is self:
-            self._queue.again(self._item)
+            self._queue.again(self._item, why)
 
     def failed(self, error: DeliveryError) -> None:
         """See `Delivery`."""

@@ -172,9 +172,10 @@ class Delivery(Protocol):
     def delivered(self, detail: str = "", hop: Hop = NOTHING_KNOWN) -> None:
         """The far side has answered for it; `detail` (`200 OK`) and `hop` go into the trail."""
 
-    def again(self) -> None:
+    def again(self, why: str = "") -> None:
         """Nothing has arrived, for this recipient turned out to carry less than was thought: ask
-        `FeaturedNetwork.features` anew, adapt anew, and try at once. A few times only."""
+        `FeaturedNetwork.features` anew, adapt anew, and try at once. A few times only. `why` goes into the
+        trail."""
 
     def failed(self, error: DeliveryError) -> None:
         """It did not work; `error.retry` says whether the hub should try again."""

@@ -143,8 +143,8 @@ class FakeDelivery:
     def delivered(self, detail: str = "", hop: Hop = NOTHING_KNOWN) -> None:
         self.end.set_result(f"delivered {detail}")
 
-    def again(self) -> None:
-        self.end.set_result("again")
+    def again(self, why: str = "") -> None:
+        self.end.set_result(f"again: {why}" if why else "again")
 
     def failed(self, error: DeliveryError) -> None:
         self.end.set_result(error)

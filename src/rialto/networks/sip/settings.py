@@ -315,8 +315,8 @@ class PeerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     session_security: Annotated[
         Literal["auto", "tls", "tcp"],
         Meta(
-            description="MSRP over TLS: `auto`: where the peer is reached over nothing but TLS, or asks for "
-            "it; `tls`: always, anything else is refused; `tcp`: where the peer asks for it."
+            description="MSRP over TLS: `tls`: always, anything else is refused; `auto`: the same where the "
+            "peer is reached over nothing but TLS, else where it asks for it; `tcp`: where it asks for it."
         ),
     ] = "auto"
     session_max_bytes: Annotated[
@@ -458,7 +458,7 @@ def features(peer: PeerSettings) -> Features:
         in_words=peer.in_words,
         in_flight_per_recipient=1,  # RFC 3428 section 8
         in_flight=peer.in_flight,
-        encrypted=peer.transports == ("tls",),
+        encrypted=peer.transports == ("tls",) and peer.session_security != "tcp",
         rich=peer.html != "never",
         receipts=tuple(Disposition) if peer.receipts and peer.cpim != "never" else (),
         files="rcs" if peer.files == "rcs" else "",

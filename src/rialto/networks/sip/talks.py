@@ -320,9 +320,9 @@ class _Watched:
         self._delivery.delivered(detail, hop)
         self._ended()
 
-    def again(self) -> None:
+    def again(self, why: str = "") -> None:
         """See `Delivery`."""
-        self._delivery.again()
+        self._delivery.again(why)
         self._ended()
 
     def failed(self, error: DeliveryError) -> None:

@@ -46,9 +46,15 @@ def objection(media: MessageMedia, trunk: Trunk, links: MsrpLinks | None) -> str
         return ""
     if links is None:
         return "no MSRP is spoken here"
-    if not media.secure and trunk.settings.session_security == "tls":
+    if not media.secure and must_be_secure(trunk):
         return "only MSRP over TLS is spoken here"
     return ""
+
+
+def must_be_secure(trunk: Trunk) -> bool:
+    """Whether sessions with that peer go over TLS or not at all."""
+    security = trunk.settings.session_security
+    return security == "tls" or (security == "auto" and trunk.settings.transports == ("tls",))
 
 
 def own_media(

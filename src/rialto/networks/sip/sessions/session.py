@@ -7,9 +7,10 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Final
 
 import structlog
+from msgspec.structs import replace
 
-from rialto.core.network import Origin, Outcome
-from rialto.model.errors import DeliveryError, LocalProtocolError, Reason, Refused
+from rialto.core.network import Origin
+from rialto.model.errors import DeliveryError, LocalProtocolError, Refused
 from rialto.model.message import ChatState, Composing, Disposition, Message
 from rialto.networks.sip import bodies
 from rialto.networks.sip.conditions import meaning
@@ -22,6 +23,7 @@ from rialto.networks.sip.sessions.dialog_carrier import (
 )
 from rialto.networks.sip.sessions.msrp_carrier import MsrpCarrier
 from rialto.networks.sip.sessions.seam import Incoming
+from rialto.networks.sip.sessions.spoken import Said, Uttered, msrp_status
 from rialto.networks.sip.sessions.words import message_from, read
 from rialto.networks.sip.typing_notices import Reader, Writer
 from rialto.networks.sip.wire import MediaType
@@ -41,82 +43,6 @@ if TYPE_CHECKING:
 MAX_REPORTS: Final = 256
 
 _log = structlog.get_logger(__name__)
-_MSRP_STATUS: Final = {
-    Reason.BAD_REQUEST: 400,
-    Reason.TOO_LARGE: 413,
-    Reason.NOT_ACCEPTABLE: 415,
-    Reason.TIMEOUT: 408,
-    Reason.UNREACHABLE: 408,
-    Reason.CONGESTION: 408,
-    Reason.RATE: 408,
-    Reason.EXPIRED: 408,
-}
-"""RFC 4975 section 10: it knows few; whatever is not here is 403."""
-
-
-def msrp_status(error: DeliveryError) -> int:
-    """The MSRP status that tells of an error."""
-    return _MSRP_STATUS.get(error.reason, 403)
-
-
-class Said:
-    """The network's `Inbound` for a message that came over MSRP: its last chunk is answered when it is on
-    disk, and what becomes of it later is a REPORT (SES-11)."""
-
-    __slots__ = ("_incoming", "_open", "_session", "_size", "_stored")
-
-    def __init__(self, session: Session, incoming: Incoming) -> None:
-        self._session = session
-        self._incoming = incoming
-        self._size = len(incoming.body)
-        self._open = True
-        self._stored = False
-
-    @property
-    def waiting(self) -> bool:
-        """See `Inbound`."""
-        return self._open
-
-    def stored(self) -> None:
-        """See `Inbound`."""
-        if not self._stored:
-            self._stored = True
-            self._incoming.accept()
-
-    def refused(self, error: DeliveryError) -> None:
-        """See `Inbound`."""
-        self._open = False
-        if not self._stored:
-            self._stored = True
-            self._incoming.refuse(msrp_status(error), error.text)
-
-    def settled(self, outcome: Outcome, error: DeliveryError | None) -> bool:
-        """See `Inbound`."""
-        if not self._open:
-            return False
-        self._open = False
-        if error is None or self._incoming.failure_report == "no":
-            return error is None
-        return self._session.report(self._incoming.message_id, msrp_status(error), self._size, error.text)
-
-
-class Uttered:
-    """An `Incoming` that has been answered with the INVITE that brought it."""
-
-    __slots__ = ("body", "content_type", "failure_report", "message_id", "success_report")
-
-    def __init__(self, message_id: str, content_type: str, body: bytes) -> None:
-        self.message_id = message_id
-        self.content_type = content_type
-        self.body = body
-        self.success_report = False
-        self.failure_report = "no"
-
-    def accept(self) -> None:
-        """Nobody waits."""
-
-    def refuse(self, status: int, comment: str = "") -> None:
-        """Nobody waits."""
 
 
 class Session:
@@ -152,6 +78,10 @@ class Session:
         self.over = False
         self.leaving = False
         """It is being closed, or not even wanted any more."""
+        self.broken = False
+        """Its carrier was lost."""
+        self.was_ready = False
+        """Messages could be sent over it at some time."""
         self.superseded = False
         """The other side has called meanwhile (SES-27)."""
         self.alarm_at = 0.0
@@ -302,7 +232,7 @@ class Session:
             at = said.envelope.sent_at if said.envelope is not None else None
             fates.take(
                 said.imdns,
-                self.origin,
+                self._proven(),
                 sender=conversation.remote,
                 recipient=conversation.local,
                 at=at,
@@ -327,7 +257,11 @@ class Session:
             if len(self._owed) > MAX_REPORTS:
                 self._owed.popitem(last=False)
         self._reader.ended()
-        desk.hub.accept(message, self.origin, Said(self, incoming))
+        desk.hub.accept(message, self._proven(), Said(self, incoming))
+
+    def _proven(self) -> Origin:
+        """Who speaks over the session: as proven by the call, as safe as the carrier."""
+        return replace(self.origin, secured=self.carrier.secured)
 
     def said_in_invite(self, media: MediaType, body: bytes, call_id: str) -> None:
         """The INVITE brought a message along (Microsoft's `ms-text-format`)."""
@@ -370,7 +304,7 @@ class Session:
             return
         with contextlib.suppress(DeliveryError):  # it is counted there
             desk.hub.receipt(
-                self.origin,
+                self._proven(),
                 sender=conversation.remote,
                 recipient=conversation.local,
                 about=content_id,

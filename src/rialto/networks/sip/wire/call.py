@@ -497,8 +497,7 @@ class Call:
             question, self._question = self._question, None
             self._out.append(Answer(question.transaction, 487))
         self._out.append(Answer(transaction, 200))
-        if self.state not in (State.CLOSING, State.OVER):
-            self._end(Over("ended by the other side", by_peer=True))
+        self._end(Over("ended by the other side", by_peer=True))
 
     def _refresh(self, now: float) -> None:
         if self.state is not State.UP or self._under_way or self._question is not None or self._awaits_ack:
