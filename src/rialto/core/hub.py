@@ -121,6 +121,7 @@ class Hub:
             ways=self._ways,
             owned=self._speaks_for,
         )
+        self._said = self._notices.said
         self._settlement = Settlement(
             writer=store.writer,
             register=self._register,
@@ -130,7 +131,6 @@ class Hub:
             new_id=self.new_id,
             home=self._home,
             put=self._put,
-            receipts=self._receipts,
             notices=self._notices,
         )
         self._returns = Returns(
@@ -169,6 +169,7 @@ class Hub:
             monotonic=loop.time,
             call_later=loop.call_later,
             random=random.random,
+            cut=self._receipts.cut,
         )
         self._queue.networks = self.networks
         self.store.writer.after_batch = self._relieve
@@ -291,7 +292,7 @@ class Hub:
         if message.automatic or message.wants or message.sealed:
             records.note(message, seen)
             self._receipts.asked(message, peer.name)
-        if self._notices.said:
+        if self._said:
             self._notices.spoken(message.sender, message.recipient)
         events = [
             Event(now, Stop.RECEIVED, f"from {peer.name} over {peer.network}", seen),

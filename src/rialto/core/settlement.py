@@ -17,7 +17,6 @@ from rialto.core.composing import Notices
 from rialto.core.item import Item
 from rialto.core.metrics import Metrics
 from rialto.core.network import Inbound, Outcome, Peer
-from rialto.core.receipts import Receipts
 from rialto.core.register import Register
 from rialto.core.settings import QueueSettings
 from rialto.core.trail import Event, Stop
@@ -38,7 +37,7 @@ class Settlement:
     """Writes down how deliveries end, and sees that their senders hear of failures, once.
 
     `home(content, origin_peer)` are the peers through which the sender is reached, best first; `put` begins
-    to deliver a report. What became of a message is told to `receipts` and `notices` as well.
+    to deliver a report. `notices` are told as well.
     """
 
     def __init__(
@@ -52,7 +51,6 @@ class Settlement:
         new_id: Callable[[], str],
         home: Home,
         put: Callable[[Item], None],
-        receipts: Receipts,
         notices: Notices,
     ) -> None:
         self._writer = writer
@@ -63,7 +61,6 @@ class Settlement:
         self._new_id = new_id
         self._home = home
         self._put = put
-        self._receipts = receipts
         self._notices = notices
         self._parked = notices.parked
 
@@ -83,8 +80,6 @@ class Settlement:
 
     def _settle(self, item: Item, state: str, outcome: Outcome, error: DeliveryError | None) -> None:
         self._register.settle(item, outcome, error)
-        if item.part_count > 1:
-            self._receipts.cut(item.id, item.part_count)
         if self._parked:
             self._notices.heard(item.whole.recipient)
         self._count("settled", item.peer.name, state)
