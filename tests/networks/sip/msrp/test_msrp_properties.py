@@ -8,7 +8,7 @@ import random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from networks.sip.msrp.talk import Pair, cuts, send
+from networks.sip.msrp.talk import ALICE, BOB, Pair, cuts, request, send
 from networks.sip.msrp.test_msrp_receiving import bob
 from rialto.networks.sip.msrp.wire.assembly import Assembly, Inconsistent, TooMuch
 from rialto.networks.sip.msrp.wire.events import MessageTaken
@@ -116,3 +116,53 @@ def test_an_assembly_does_not_hold_pieces_without_end() -> None:
     except TooMuch:
         return
     raise AssertionError("it holds more than it may")
+
+
+_PIECES = [
+    send("t001", "id12", b"abc", span="1-3/9", flag="+"),
+    send("t002", "id12", b"def", span="4-6/9", flag="+"),
+    send("t003", "id12", b"ghi", span="7-9/9"),
+    send("t004", "id34", b"x" * 5000, "Success-Report: yes", span="1-*/*"),
+    send("t005", "id56", b"", "Failure-Report: no"),
+    send("t006", "id56", None),
+    send("t007", "id78", b"far", span="999999999999-*/*", flag="+"),
+    request(
+        ["MSRP t008 REPORT", f"To-Path: {BOB}", f"From-Path: {ALICE}", "Message-ID: id90", "Status: 000 413"]
+    ),
+    request(["MSRP b0000001 200 OK", f"To-Path: {BOB}", f"From-Path: {ALICE}"]),
+    request(["MSRP b0000002 481 No", f"To-Path: {BOB}", f"From-Path: {ALICE}"]),
+    request(["MSRP t009 AUTH", f"To-Path: {BOB}", f"From-Path: {ALICE}"]),
+]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(_PIECES), st.integers(0, 9), st.integers(0, 10_000), st.binary(max_size=4)),
+        max_size=25,
+    ),
+    st.sampled_from(["accept", "refuse", "neither"]),
+)
+def test_nothing_that_a_peer_says_makes_the_machine_raise(
+    said: list[tuple[bytes, int, int, bytes]], decision: str
+) -> None:
+    """Requests whole, cut short, with bytes put in or taken out, on a session that also sends."""
+    end = bob(max_bytes=100_000, limits=Limits(slice_bytes=1000, turn_bytes=500))
+    if decision == "refuse":
+        end.decide = lambda message: end.connection.refuse(message, 413)
+    elif decision == "neither":
+        end.decide = None
+    for data, how, at, junk in said:
+        at = at % (len(data) + 1)
+        broken = (data[:at], data[:at] + junk + data[at:], data[:at] + data[at + 3 :])
+        end.hear(broken[how] if how < 3 else data)
+        if end.connection.sessions:
+            session = next(iter(end.connection.sessions))
+            end.connection.send(session, "text/plain", junk * 400)
+        end.connection.data_to_send()
+        end.now += how * 7
+        end.connection.handle_timer(end.now)
+        end.drain()
+    end.hear(b"")
+    assert not end.connection.sessions
+    assert end.connection.data_to_send() == b""

@@ -29,7 +29,7 @@ from rialto.networks.sip.msrp.wire.heads import WHOLE, BadHead, Head, clean, wri
 from rialto.networks.sip.msrp.wire.incoming import REPORTS, Incoming
 from rialto.networks.sip.msrp.wire.session import Session
 from rialto.networks.sip.msrp.wire.terms import Shared
-from rialto.networks.sip.msrp.wire.uri import MsrpUri, write_path
+from rialto.networks.sip.msrp.wire.uri import MsrpUri
 
 MAX_BODY_BYTES: Final = 10240
 """Of requests other than SEND (RFC 4975 section 7.1)."""
@@ -152,9 +152,10 @@ class Receiver:
     def _consider(self, head: Head, chunk: _Chunk) -> None:
         """Who asks for what. Raises BadHead with the status that it is refused with."""
         send = head.method == "SEND"
-        back = head.path("from-path")
+        head.path("from-path")
+        back = head.one("from-path") or ""
         # RFC 4975 section 7.2: to the previous hop for SEND, the whole way back for others.
-        chunk.to_text = str(back[0]) if send else write_path(back)
+        chunk.to_text = back.split()[0] if send else back
         chunk.from_text = head.one("to-path") or ""
         if head.method == "REPORT":
             chunk.to_text = ""  # RFC 4975 section 7.1.2: never answered
@@ -168,7 +169,7 @@ class Receiver:
             raise BadHead(str(session), "")
         chunk.from_text = session.local_text
         if send:
-            self._send(head, chunk, session, write_path(back))
+            self._send(head, chunk, session, back)
             return
         chunk.discard = True
         if head.method == "REPORT":

@@ -254,11 +254,13 @@ class Sender:
         return request.removesuffix(ending) + b"\r\n\r\n" + ending.replace(b"$", b"#")
 
     def _forget(self) -> None:
-        """Of messages that are over, the oldest is remembered no more."""
-        for key, message in self._messages.items():
+        """Of messages that are over, the oldest are remembered no more; the others come up again later."""
+        for _ in range(2):
+            key, message = next(iter(self._messages.items()))
             if message.stage in (Stage.TAKEN, Stage.CONFIRMED, Stage.FAILED):
                 del self._messages[key]
-                return
+            else:
+                self._messages.move_to_end(key)
 
 
 def _span(span: ByteRange | None, length: int) -> tuple[int, int]:

@@ -96,6 +96,7 @@ def parse_uri(text: str) -> MsrpUri:
     )
 
 
+@lru_cache(maxsize=2048)
 def parse_path(text: str) -> tuple[MsrpUri, ...]:
     """Read To-Path, From-Path, Use-Path or an SDP `path`: first to be visited first. Raises AddressError."""
     words = text.split()
