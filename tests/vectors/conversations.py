@@ -8,6 +8,7 @@ from xml.etree import ElementTree as ET
 
 IMDN = "{urn:ietf:params:xml:ns:imdn}"
 COMPOSING = "{urn:ietf:params:xml:ns:im-iscomposing}"
+XHTML = "{http://www.w3.org/1999/xhtml}"
 MARKERS = "{urn:xmpp:chat-markers:0}"
 
 _HEADER = re.compile(r"(?m)^(?:([^.:\s]+)\.)?([^.:\s]+): (.*)$")
@@ -81,7 +82,22 @@ BODY_FIELDS: dict[str, Callable[[str], str]] = {
 """Of the body of a SIP request."""
 
 
+def _html(node: ET.Element) -> ET.Element | None:
+    return node.find(f"{{http://jabber.org/protocol/xhtml-im}}html/{XHTML}body")
+
+
+def _words(node: ET.Element, name: str = "") -> str:
+    """Those of the form, or of the first element of that name in it."""
+    page = _html(node)
+    found = page if page is None or not name else page.find(f".//{XHTML}{name}")
+    return "" if found is None else "".join(found.itertext()) or found.tag
+
+
 STANZA_FIELDS: dict[str, Callable[[ET.Element], str]] = {
+    "html": _words,
+    "html.em": lambda node: _words(node, "em"),
+    "html.img": lambda node: _words(node, "img"),
+    "html.script": lambda node: _words(node, "script"),
     "markable": lambda node: "" if node.find(f"{MARKERS}markable") is None else "markable",
     "marker": lambda node: next((found.get("id", "") for found in node.findall(f"{MARKERS}displayed")), ""),
 }
