@@ -28,7 +28,7 @@ from rialto.model.message import Disposition, Message, Receipt, encode
 from rialto.store.store import Store
 from rialto.store.writer import StoreError
 
-CAPACITY = 50_000
+CAPACITY = 20_000
 """So many messages at least whose receipts are awaited are in memory."""
 
 MAX_LOOKUPS = 500
