@@ -124,9 +124,9 @@ def parse(data: bytes, understood: Iterable[str] = ("From", "To", "DateTime", "S
     if not content_headers:
         head, rest = _cut(rest)
         content_headers = _mime_headers(head)
-    known = {name.lower() for name in understood}
     for header in headers:
         if header.name == "Require" and header.namespace == NAMESPACE:
+            known = {name.lower() for name in understood}
             for wanted in header.value.split(","):
                 name = wanted.strip().rpartition(".")[2].lower()
                 if name and name not in known:

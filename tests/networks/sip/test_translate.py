@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from networks.sip.plays import message, outgoing
 from rialto.model.address import Address
 from rialto.model.errors import AddressError, Reason
-from rialto.model.message import Message, Report
+from rialto.model.message import Disposition, Message, Report
 from rialto.networks.sip import notices
 from rialto.networks.sip.addresses import address_of, folded, uri_of
+from rialto.networks.sip.envelopes import Cpim, Form, Html
 from rialto.networks.sip.threads import MARK, call_id_from, thread_from
 from rialto.networks.sip.translate import branch_for, draft, request_for, sender_of, to_message
 from rialto.networks.sip.wire import BadMessage, Request, parse_message, parse_uri, validate
@@ -113,6 +114,51 @@ def test_what_is_no_call_id_is_escaped(thread: str) -> None:
 def test_a_thread_that_is_too_long_is_left_behind() -> None:
     assert call_id_from("x" * 300) is None
     assert write(outgoing(thread="x" * 300)).call_id.endswith("@gw.example")
+
+
+# There and back
+
+_SIGNS = st.characters(min_codepoint=0x20, exclude_categories=("Cc", "Cs", "Zl", "Zp"))
+_WORDS = st.text(_SIGNS, min_size=1, max_size=40)
+_LINE = _WORDS.map(lambda text: " ".join(text.split())).filter(lambda text: text and text[0] != "\ufeff")
+_NICK = st.from_regex(r"[A-ZЖ][A-Za-zäöüЖ \"\\'.-]{0,20}[a-zж]", fullmatch=True)
+
+
+@given(
+    text=_LINE,
+    subject=st.just("") | _LINE,
+    language=st.sampled_from(["", "it", "zh-Hant-TW"]),
+    thread=st.just("") | _WORDS,
+    nick=st.just("") | _NICK.map(lambda nick: " ".join(nick.split())),
+    wants=st.lists(st.sampled_from(list(Disposition)), unique=True).map(tuple),
+    rich=st.sampled_from(["", "<p><em>a</em></p>"]),
+    html=st.sampled_from(["never", "alternative"]),
+    cpim=st.sampled_from(["auto", "always"]),
+)  # fmt: skip
+def test_what_is_written_is_read_but_for_what_nobody_wanted(
+    text: str, subject: str, language: str, thread: str, nick: str, wants: tuple[Disposition, ...], rich: str,
+    html: Html, cpim: Cpim,
+) -> None:  # fmt: skip
+    sent = outgoing(
+        text, subject=subject, language=language, thread=thread, nick=nick, wants=wants, rich=rich
+    )
+    form = Form(cpim=cpim, html=html, secret=b"s" * 32)
+    ready = draft(sent, server_name="gw.example", spell=lambda _: "", form=form)
+    request = parse_message(request_for(ready, "SIP/2.0/UDP gw.example;branch=z9hG4bK1").encode())
+    assert isinstance(request, Request)
+    got = to_message(request, sent.sender, "id-1", NOW)
+    assert got is not None
+    assert (got.text, got.subject, got.language, got.nick, got.wants) == (
+        text,
+        subject,
+        language,
+        nick,
+        wants,
+    )
+    assert got.sender == sent.sender
+    assert got.rich == ("" if html == "never" else rich)
+    if thread and call_id_from(thread) is not None:
+        assert got.thread == thread
 
 
 # Out

@@ -170,7 +170,9 @@ class Talks:
         if trunk.settings.composing == "always" or (recipient, sender) in self._heard:
             return True
         # RFC 3994 section 7: only who has written is told that an answer is being written.
-        if composing.state is ChatState.COMPOSING and len(self._early) < MAX_EARLY:
+        if composing.state is ChatState.COMPOSING:
+            if len(self._early) >= MAX_EARLY:
+                del self._early[next(iter(self._early))]
             self._early[recipient, sender] = (self._now(), peer, composing)
         return False
 

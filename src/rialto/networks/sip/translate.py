@@ -45,6 +45,7 @@ MAX_HOPS = 16
 MAX_FORWARDS = 70
 
 _EPOCH = 1_577_836_800  # 2020-01-01: keeps CSeq below 2**31 (RFC 3261 section 8.1.1.5) until 2088
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _OLD_S = 10.0
 """A Date further back than this says that the message has been waiting; clocks differ by less."""
 _TOKEN = re.compile(r"[A-Za-z0-9.!%*_+`'~-]{1,64}\Z", re.ASCII)
@@ -435,10 +436,8 @@ def _date(seconds: int) -> str:
 
 
 def _line(text: str) -> str:
-    """One line of a header: no control characters."""
-    return (
-        text if text.isprintable() else " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    )
+    """One line of a header: no control characters. (Characters younger than this Python are none.)"""
+    return text if text.isprintable() else " ".join(_CONTROL.sub(" ", text).split())
 
 
 def _digest(text: str) -> str:
