@@ -17,13 +17,28 @@ import msgspec
 Nanos = int
 
 
-class Service(enum.StrEnum):
+class Interval(Protocol):
+    """What is so for a time."""
+
+    @property
+    def from_ns(self) -> Nanos:
+        """The first instant."""
+
+    @property
+    def to_ns(self) -> Nanos | None:
+        """The first instant after it; None for none."""
+
+
+class Traffic(enum.StrEnum):
     """What can be exchanged."""
 
     MESSAGE = "message"
     PRESENCE = "presence"
     SESSION = "session"
     FILE = "file"
+
+
+Service = Traffic
 
 
 class Direction(enum.StrEnum):
@@ -150,10 +165,10 @@ class Suspension(enum.StrEnum):
     MUTUAL = "mutual"
 
 
-STILL_FLOWS: Mapping[str, frozenset[Service]] = MappingProxyType(
+STILL_FLOWS: Mapping[str, frozenset[Traffic]] = MappingProxyType(
     {
         # Who has reached the limit of its credit still gets its messages, and nothing new begins.
-        Suspension.CREDIT_LIMIT: frozenset({Service.MESSAGE}),
+        Suspension.CREDIT_LIMIT: frozenset({Traffic.MESSAGE}),
         Suspension.NON_PAYMENT: frozenset(),
         Suspension.SECURITY: frozenset(),
         Suspension.ABUSE: frozenset(),
@@ -257,7 +272,7 @@ class Item(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     agreement_id: str
     version: int = 1
     """Of the agreement."""
-    service: Service
+    service: Traffic
     direction: Direction = Direction.BOTH
     network: str = ""
     """What an order calls the far side: `aol`, `yahoo`; a label for people."""
@@ -291,7 +306,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     from_ns: Nanos
     to_ns: Nanos | None = None
 
-    def carries(self, service: Service) -> bool:
+    def carries(self, service: Traffic) -> bool:
         """Whether anything of this service passes in this state."""
         if self.state is State.SUSPENDED:
             return service in STILL_FLOWS.get(self.reason, ())
@@ -326,7 +341,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     effect: Effect
     subject: str = "*"
     peer: str = "*"
-    service: Service | None = None
+    service: Traffic | None = None
     """None for all of them."""
     priority: int = 0
     """Among rules of one scope, the highest is asked first; at equal priority a denial is."""
@@ -355,7 +370,7 @@ class Consent(msgspec.Struct, frozen=True, kw_only=True):
     user: str
     operator_id: str
     """Of the far side."""
-    service: Service
+    service: Traffic
     given: bool
     from_ns: Nanos
     to_ns: Nanos | None = None
@@ -415,7 +430,7 @@ class Price(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     id: str
     price_list: str
-    service: Service
+    service: Traffic
     network: str = ""
     currency: str = "EUR"
     tiers: tuple[Tier, ...]
@@ -453,3 +468,25 @@ class Change(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     effective_ns: Nanos
     evidence: str = ""
     """What was seen, as JSON: of a probe, each of its legs."""
+
+
+def course(item_id: str, changes: Iterable[Change]) -> list[Standing]:
+    """The states of one item, in order, from its changes in order.
+
+    A change makes void what had been scheduled for its own instant or later.
+    """
+    stands: list[tuple[Nanos, State, str]] = []
+    for change in changes:
+        while stands and stands[-1][0] >= change.effective_ns:
+            stands.pop()
+        stands.append((change.effective_ns, change.new, change.reason))
+    ends = [*(at for at, _, _ in stands[1:]), None]
+    return [
+        Standing(item_id=item_id, state=state, reason=reason, from_ns=at, to_ns=end)
+        for (at, state, reason), end in zip(stands, ends, strict=True)
+    ]
+
+
+def holds(one: Interval, at_ns: Nanos) -> bool:
+    """Whether the instant is within the interval."""
+    return one.from_ns <= at_ns and (one.to_ns is None or at_ns < one.to_ns)

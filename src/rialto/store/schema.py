@@ -2,7 +2,11 @@
 
 `SCHEMA_VERSION` counts every change; `COMPAT_VERSION` is the oldest schema whose code can still work on
 this one, so that a release can be rolled back as long as it stays above it. Both stand in `meta`.
-Times are seconds since 1970 UTC (REAL); identifiers are `Message.id`.
+Times are seconds since 1970 UTC (REAL), and identifiers `Message.id`.
+
+In the tables of agreements, which begin with `operator`, times are nanoseconds (INTEGER), identifiers are
+UUIDs, and an interval is half-open, without an end where `to_ns` is NULL. Their rows stay as they were
+written, but for `to_ns`, which may be drawn nearer; the triggers that see to it stand in the migration.
 """
 
 from __future__ import annotations
@@ -20,7 +24,7 @@ from sqlalchemy import (
     text,
 )
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 COMPAT_VERSION = 1
 
 metadata = MetaData()
@@ -119,5 +123,221 @@ watch = Table(
     Column("watcher_data", BLOB, comment="what the watcher's network keeps"),
     Column("presentity_data", BLOB, comment="what the presentity's network keeps"),
     Column("history", Text, nullable=False, comment="the last events, one JSON array a line"),
+    sqlite_strict=True,
+)
+
+INTERVAL = "to_ns IS NULL OR to_ns >= from_ns"
+
+operator = Table(
+    "operator",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("ioi", Text, nullable=False),
+    Column("from_ns", Integer, nullable=False, comment="a version ends where the next begins"),
+    Column("to_ns", Integer),
+    Column("body", Text, nullable=False, comment="all of it, as JSON"),
+    CheckConstraint(INTERVAL, name="interval"),
+    sqlite_strict=True,
+    sqlite_with_rowid=False,
+)
+Index("operator_name", operator.c.name)
+Index("operator_ioi", operator.c.ioi)
+
+holding = Table(
+    "holding",
+    metadata,
+    Column("domain", Text, primary_key=True),
+    Column("from_ns", Integer, primary_key=True),
+    Column("to_ns", Integer),
+    Column("operator_id", Text, nullable=False),
+    CheckConstraint(INTERVAL, name="interval"),
+    sqlite_strict=True,
+    sqlite_with_rowid=False,
+)
+
+offer = Table(
+    "offer",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("operator_id", Text, nullable=False, comment="who offers"),
+    Column("body", Text, nullable=False, comment="the canonical document"),
+    Column("hash", Text, nullable=False, comment="SHA-256 of it"),
+    Column("key", Text, nullable=False),
+    Column("signature", Text, nullable=False),
+    Column("from_ns", Integer, nullable=False, comment="when it was published"),
+    Column("to_ns", Integer, comment="when it was, or will be, withdrawn"),
+    CheckConstraint(INTERVAL, name="interval"),
+    sqlite_strict=True,
+    sqlite_with_rowid=False,
+)
+
+agreement = Table(
+    "agreement",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("a", Text, nullable=False),
+    Column("b", Text, nullable=False),
+    Column("from_ns", Integer, nullable=False),
+    Column("to_ns", Integer),
+    Column("document", Text, nullable=False, comment="what is signed: canonical JSON"),
+    Column("document_hash", Text, nullable=False, comment="SHA-256 of it"),
+    Column("offer", Text, nullable=False, comment="name/version of the offer that it accepts, or empty"),
+    Column("regulatory", Text, nullable=False),
+    CheckConstraint(INTERVAL, name="interval"),
+    CheckConstraint("a <> b", name="two_parties"),
+    sqlite_strict=True,
+    sqlite_with_rowid=False,
+)
+Index("agreement_name", agreement.c.name)
+
+signature = Table(
+    "signature",
+    metadata,
+    Column("agreement_id", Text, primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("operator_id", Text, primary_key=True),
+    Column("document_hash", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("signature", Text, nullable=False),
+    Column("at_ns", Integer, nullable=False),
+    sqlite_strict=True,
+    sqlite_with_rowid=False,
+)
+
+item = Table(
+    "item",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("version", Integer, primary_key=True, comment="of the agreement"),
+    Column("agreement_id", Text, nullable=False),
+    Column("service", Text, nullable=False),
+    Column("direction", Text, nullable=False),
+    Column("body", Text, nullable=False, comment="all of it, as JSON"),
+    CheckConstraint("service IN ('message', 'presence', 'session', 'file')", name="service"),
+    CheckConstraint("direction IN ('a_to_b', 'b_to_a', 'both')", name="direction"),
+    sqlite_strict=True,
+    sqlite_with_rowid=False,
+)
+Index("item_agreement", item.c.agreement_id, item.c.version)
+
+item_change = Table(
+    "item_change",
+    metadata,
+    Column("item_id", Text, primary_key=True),
+    Column("seq", Integer, primary_key=True, comment="counts from 1 without a gap"),
+    Column("event", Text, nullable=False),
+    Column("old", Text, nullable=False),
+    Column("new", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("at_ns", Integer, nullable=False, comment="when it was decided"),
+    Column("effective_ns", Integer, nullable=False, comment="what was scheduled for then or later is void"),
+    Column("evidence", Text, nullable=False, comment="what was seen, as JSON"),
+    sqlite_strict=True,
+    sqlite_with_rowid=False,
+)
+
+provisioning_order = Table(
+    "provisioning_order",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("requester", Text, nullable=False),
+    Column("item_ids", Text, nullable=False, comment="a JSON array"),
+    Column("form", Text, nullable=False, comment="a JSON object"),
+    Column("at_ns", Integer, nullable=False),
+    Column("due_ns", Integer, comment="the deadline"),
+    sqlite_strict=True,
+    sqlite_with_rowid=False,
+)
+
+price = Table(
+    "price",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("price_list", Text, nullable=False),
+    Column("service", Text, nullable=False),
+    Column("network", Text, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("tiers", Text, nullable=False, comment="a JSON array: up_to, unit_nano, flat_nano"),
+    Column("from_ns", Integer, nullable=False),
+    Column("to_ns", Integer),
+    CheckConstraint(INTERVAL, name="interval"),
+    sqlite_strict=True,
+    sqlite_with_rowid=False,
+)
+Index("price_key", price.c.price_list, price.c.service, price.c.network)
+
+entitlement = Table(
+    "entitlement",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("item_id", Text, nullable=False),
+    Column("holder", Text, nullable=False),
+    Column("metric", Text, nullable=False),
+    Column("quantity", Integer, nullable=False),
+    Column("from_ns", Integer, nullable=False),
+    Column("to_ns", Integer, comment="when it was, or will be, revoked"),
+    Column("order_id", Text, nullable=False),
+    CheckConstraint(INTERVAL, name="interval"),
+    CheckConstraint("quantity > 0", name="quantity"),
+    sqlite_strict=True,
+    sqlite_with_rowid=False,
+)
+Index("entitlement_holder", entitlement.c.item_id, entitlement.c.holder)
+
+rule = Table(
+    "rule",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("from_ns", Integer, nullable=False, comment="a version ends where the next begins"),
+    Column("to_ns", Integer),
+    Column("body", Text, nullable=False, comment="all of it, as JSON"),
+    CheckConstraint(INTERVAL, name="interval"),
+    sqlite_strict=True,
+    sqlite_with_rowid=False,
+)
+Index("rule_name", rule.c.name)
+
+member = Table(
+    "member",
+    metadata,
+    Column("name", Text, primary_key=True, comment="of the group"),
+    Column("member", Text, primary_key=True),
+    Column("from_ns", Integer, primary_key=True),
+    Column("to_ns", Integer),
+    CheckConstraint(INTERVAL, name="interval"),
+    sqlite_strict=True,
+    sqlite_with_rowid=False,
+)
+
+consent = Table(
+    "consent",
+    metadata,
+    Column("user", Text, primary_key=True),
+    Column("operator_id", Text, primary_key=True, comment="of the far side"),
+    Column("service", Text, primary_key=True),
+    Column("from_ns", Integer, primary_key=True),
+    Column("to_ns", Integer),
+    Column("given", Integer, nullable=False),
+    CheckConstraint(INTERVAL, name="interval"),
+    sqlite_strict=True,
+    sqlite_with_rowid=False,
+)
+
+deed = Table(
+    "deed",
+    metadata,
+    Column("seq", Integer, primary_key=True, comment="the epoch that it began"),
+    Column("at_ns", Integer, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("what", Text, nullable=False),
+    Column("data", Text, nullable=False, comment="a JSON object"),
     sqlite_strict=True,
 )
