@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from networks.xmpp.stanzas import heard, message, read, there_and_back
+from rialto.core.wording import link
 from rialto.model.message import File
 from rialto.networks.xmpp.attachments import MAX_FILES
 from rialto.networks.xmpp.translate import from_model
@@ -117,6 +118,16 @@ def test_a_link_that_is_all_there_is_is_shown_as_a_picture_by_everybody() -> Non
     assert url is not None
     assert body.text == URL == url.elements[0].text
     assert children(written) == ["body", "origin-id", "fallback", "file-sharing", "x"]
+
+
+def test_words_that_only_describe_the_file_give_way_to_its_link() -> None:
+    for text in (link(SUMMIT), URL):
+        body = from_model(message(text=text, files=(SUMMIT,))).find("body")
+        assert body is not None
+        assert body.text == URL
+    body = from_model(message(text=f"look: {link(SUMMIT)}", files=(SUMMIT,))).find("body")
+    assert body is not None
+    assert body.text == f"look: {link(SUMMIT)}"
 
 
 def test_a_link_that_is_not_in_the_text_stands_below_it_for_older_clients() -> None:

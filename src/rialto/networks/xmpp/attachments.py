@@ -20,6 +20,7 @@ from urllib.parse import unquote, urlsplit
 
 from msgspec.structs import replace
 
+from rialto.core.wording import link
 from rialto.model.message import File, Message
 from rialto.networks.xmpp.relations import fallback, without_fallback
 from rialto.networks.xmpp.wire.element import Element
@@ -173,6 +174,9 @@ def _description(text: str) -> str:
 def write_files(files: Sequence[File], text: str) -> tuple[str, list[Element | str]]:
     """(the text to write, the elements behind it) for a message with files."""
     links = [file.url for file in files]
+    described = "\n".join(map(link, files))
+    if text.endswith(described) and text[: -len(described)][-1:] in ("", "\n"):
+        text = text[: -len(described)] + "\n".join(links)  # a gateway's words; the elements say it better
     missing = [url for url in links if url not in text]
     elements: list[Element | str] = []
     if missing:

@@ -55,10 +55,11 @@ def read(message: Message, stanza: Element, elements: Sequence[Element], styling
         message = replace(message, nick=_nick(elements))
     if _FORWARDED in names:
         message = replace(message, text=_with_forwarded(message.text, elements))
-    if names & relations.ELEMENTS:
-        message = relations.read_relation(message, elements)
+    # Bounds count in the body as it was written: what stands at its end goes first.
     if names & attachments.ELEMENTS:
         message = attachments.read_files(message, elements)
+    if names & relations.ELEMENTS:
+        message = relations.read_relation(message, elements)
     if styling or names & formatting.ELEMENTS:
         message = formatting.read_form(message, elements, styling=styling)
     spoken = message.text or (message.relation is not None and message.relation.kind in _WORDLESS)
@@ -98,11 +99,12 @@ def write(message: Message, attributes: dict[str, str], how: Formatting) -> tupl
     if message.sealed:
         return sealed.write_sealed(message)
     text, elements = formatting.write_form(message, how)
-    if message.files:
-        text, about = attachments.write_files(message.files, text)
-        elements += about
     if message.relation is not None:
         text, about = relations.write_relation(message, text)
         elements += about
-        attributes["type"] = attributes.get("type", "chat")  # XEP-0444 section 4
+        if message.relation.kind is RelationKind.REACT:
+            attributes["type"] = attributes.get("type", "chat")  # XEP-0444 section 4
+    if message.files:
+        text, about = attachments.write_files(message.files, text)
+        elements += about
     return text, elements

@@ -15,6 +15,8 @@ answered, when that is on disk.
 
 from __future__ import annotations
 
+from typing import Final
+
 from rialto.core.network import Outcome
 from rialto.model.address import Address
 from rialto.model.errors import DeliveryError, Refused
@@ -30,6 +32,9 @@ from rialto.networks.xmpp.translate import error_reply, to_model
 from rialto.networks.xmpp.wire import jid
 from rialto.networks.xmpp.wire.element import Element
 from rialto.networks.xmpp.wire.events import StanzaReceived
+
+_MARKED: Final = frozenset({"both", "styling"})
+"""Where marks in the text are its form (`formatting` of a peer)."""
 
 
 class Accepted:
@@ -94,7 +99,7 @@ def _message(desk: Desk, stream: LiveStream, event: StanzaReceived) -> bool:
             person,
             new_id=hub.new_id(),
             received_at=desk.context.clock(),
-            styling=origin.peer.settings.reads_styling,
+            styling=origin.peer.settings.formatting in _MARKED,
             aside=aside,
         )
         if message is None:
@@ -111,8 +116,9 @@ def _message(desk: Desk, stream: LiveStream, event: StanzaReceived) -> bool:
     except DeliveryError as error:
         _answer(stream, event, error_reply(stanza, error))
         return False
-    if message.chat_states or desk.company:
-        desk.company.heard(event.sender, person, takes_part=message.chat_states)
+    company = desk.company
+    if message.chat_states or company:
+        company.heard(event.sender, person, takes_part=message.chat_states)
     if aside:
         hear(desk, stream, event, origin, person, aside, alone=False)
     return True

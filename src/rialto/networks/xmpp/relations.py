@@ -76,10 +76,13 @@ def read_relation(message: Message, elements: Sequence[Element], *, stanza_langu
 
 def _read_reply(message: Message, elements: Sequence[Element], target: str) -> Message:
     text = without_fallback(message.text, elements, REPLY)
-    if not text.strip():  # all of it is marked as a quotation: then it is what was said
-        return replace(message, relation=Relation(kind=RelationKind.REPLY, target=target))
     quote, quoted = "", ""
-    if len(text) < len(message.text) and message.text.endswith(text):
+    if not text.strip() and message.files:
+        quote, quoted = _quotation(message.text)
+        text = "\n".join(file.url for file in message.files)
+    elif not text.strip():  # all of it is marked as a quotation: then it is what was said
+        return replace(message, relation=Relation(kind=RelationKind.REPLY, target=target))
+    elif len(text) < len(message.text) and message.text.endswith(text):
         quote, quoted = _quotation(message.text[: -len(text)])
     relation = Relation(kind=RelationKind.REPLY, target=target, quote=quote, quoted=quoted)
     return replace(message, text=text, relation=relation)

@@ -212,11 +212,6 @@ class PeerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     def __repr__(self) -> str:
         return f"PeerSettings(link={self.link!r}, host={self.host!r})"  # never a secret
 
-    @property
-    def reads_styling(self) -> bool:
-        """Whether marks in its users' texts (XEP-0393) are their form."""
-        return self.formatting in ("both", "styling")
-
     def policy(self) -> Policy:
         """What this peer may use to prove itself."""
         return Policy(

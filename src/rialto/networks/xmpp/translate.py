@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from rialto.model.address import Address
 from rialto.model.errors import AddressError, DeliveryError, Reason, Refused
 from rialto.model.message import Disposition, Kind, Message, Report, Text
-from rialto.networks.xmpp import extensions, formatting
+from rialto.networks.xmpp import extensions
 from rialto.networks.xmpp.conditions import report_error, to_error
 from rialto.networks.xmpp.conversation import (
     ACTIVE,
@@ -44,6 +44,7 @@ _XML_LANG: Final = f"{XML}}}lang"
 _ORIGIN_ID: Final = f"{STANZA_IDS}}}origin-id"
 _HOPS: Final = f"{HOPS}}}hops"
 _COPIES: Final = frozenset({f"{CARBONS}}}sent", f"{CARBONS}}}received", f"{ARCHIVE}}}result"})
+_NORMAL: Final = Kind.NORMAL
 _KINDS: Final = {"chat": Kind.CHAT, "headline": Kind.HEADLINE}
 _RECEIPT: Final = (Disposition.DELIVERED,)
 _MARKER: Final = (Disposition.DISPLAYED,)
@@ -67,9 +68,10 @@ def to_model(
     With `styling`, marks in the text (XEP-0393) are read as its form. Raises Refused for what cannot be
     carried: `groupchat`, or a message to a domain instead of a person.
     """
-    kind = stanza.attributes.get("type", "")
+    attributes = stanza.attributes
+    kind = attributes.get("type", "")
     body: Element | None = None
-    bodies = 0
+    bodies = 0  # besides that one
     subject: Element | None = None
     thread = origin_id = ""
     state: Element | None = None
@@ -78,15 +80,20 @@ def to_model(
     hops: Element | None = None
     more: list[Element] | None = None
     said: list[Element] | None = None
-    language = stanza.attributes.get(_XML_LANG, "")
+    rare = False
+    language = attributes.get(_XML_LANG, "")
     for child in stanza.content:
         if type(child) is not Element:
             continue
         name = child.name
         if name == "body":
-            bodies += 1
-            if body is None or _better(child, body, language):
+            if body is None:
                 body = child
+            else:
+                bodies += 1
+                rare = True
+                if _better(child, body, language):
+                    body = child
         elif name == "thread":
             thread = child.text
         elif name == ACTIVE:
@@ -102,8 +109,10 @@ def to_model(
                 subject = child
         elif name == DELAY_ELEMENT:
             time = child
+            rare = True
         elif name == _HOPS:
             hops = child
+            rare = True
         elif name in extensions.ELEMENTS:
             if more is None:
                 more = [child]
@@ -134,8 +143,8 @@ def to_model(
         text, title = title, ""  # a message of which only the subject was written
     if not recipient.local:
         raise Refused(Reason.NOT_FOUND, "a message needs a person, not only a domain")
-    spoken = body.attributes.get(_XML_LANG, language) if body is not None else language
-    name = stanza.attributes.get("id", "")
+    spoken = body.attributes.get(_XML_LANG, language) if body is not None and body.attributes else language
+    name = attributes.get("id", "")
     # No more than 15 names here: CPython 3.11 and 3.12 make a dictionary first for a call with more.
     message = Message(
         id=new_id,
@@ -146,7 +155,7 @@ def to_model(
         language=spoken if spoken and _LANGUAGE.match(spoken) else "",
         subject=title,
         thread=thread,
-        kind=_KINDS.get(kind, Kind.NORMAL),
+        kind=_KINDS.get(kind, _NORMAL),
         origin_id=name,
         # Only what XEP-0359 promises to be unique: plain ids repeat when a client starts again.
         stable_id=origin_id,
@@ -155,18 +164,20 @@ def to_model(
         wants=wants if name else (),  # XEP-0184 section 5.3: a receipt needs an id to name
         chat_states=state is not None,
     )
-    if bodies > 1 or time is not None or hops is not None:
+    if rare:
         message = replace(
             message,
-            translations=_translations(stanza, body, language) if bodies > 1 else (),
+            translations=_translations(stanza, body, language) if bodies else (),
             sent_at=stamp_of(time) if time is not None else None,
             hops=_hops(hops) if hops is not None else (),
         )
-    sealed = more is None and text[0] == "?" and text.startswith(OTR_BEGINS)
-    if more is not None or sealed or (styling and formatting.may_have_form(text)):
+    rich: Message | None = message
+    if (
+        more is not None
+        or (styling and ("*" in text or "_" in text or ">" in text or "`" in text or "~" in text))
+        or (text[0] == "?" and text.startswith(OTR_BEGINS))
+    ):
         rich = extensions.read(message, stanza, more or (), styling)
-    else:
-        rich = message
     if state is not None and aside is not None and (rich is None or state.name != ACTIVE):
         aside.append(state)
     return rich
@@ -202,7 +213,7 @@ def from_model(
     """
     recipient, sender = _jids(message)
     attributes = {"from": sender, "to": recipient, "id": message.id}
-    if message.kind is not Kind.NORMAL:  # RFC 7572 section 5: `normal` is better left out
+    if message.kind is not _NORMAL:  # RFC 7572 section 5: `normal` is better left out
         attributes["type"] = message.kind.value
     if message.language:
         attributes[_XML_LANG] = message.language
