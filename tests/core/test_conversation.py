@@ -82,6 +82,7 @@ def ask(here: House, text: str = "hello", **more: object) -> Message:
 
 
 async def test_a_receipt_comes_home_under_the_name_that_its_writer_gave(tmp_path: Path) -> None:
+    # RCT-6, RCT-7
     async with house(tmp_path) as here:
         message = ask(here, thread="t", sent_at=5.0)
         await here.settle_down()
@@ -184,6 +185,7 @@ async def test_a_receipt_for_what_waits_to_be_tried_again_settles_it(tmp_path: P
 
 @pytest.mark.parametrize("restart", [False, True])
 async def test_a_message_in_parts_has_arrived_when_the_last_part_has(tmp_path: Path, restart: bool) -> None:
+    # RCT-8
     narrow = Features(max_bytes=150, long_messages="split", receipts=BOTH)
     async with house(tmp_path, features=narrow) as here:
         message = ask(here, "word " * 25)
@@ -215,6 +217,17 @@ async def test_a_failure_after_a_receipt_is_told_all_the_same_but_with_doubt(tmp
         await here.settle_down()
         (report,) = [one for one in here.networks["xmpp"].log if isinstance(one, Report)]
         assert (report.origin_id, report.certain, report.wants) == ("o1", False, BOTH)
+
+
+async def test_no_receipt_is_made_of_an_acknowledgement(tmp_path: Path) -> None:
+    # RCT-9, RCT-14
+    async with house(tmp_path) as here:
+        message = ask(here)
+        await here.settle_down()
+        found = here.store.row(message.id)
+        assert found is not None
+        assert found.state == "delivered"
+        assert await receipts(here) == []
 
 
 async def test_receipts_are_never_billed(tmp_path: Path) -> None:
