@@ -62,7 +62,8 @@ def status_for(error: DeliveryError) -> int:
 
 
 class ArrivedFile:
-    """A file that is in the store, and whose sender waits for an answer. `description` is what the offer said
+    """See `sessions.seam.Incoming`, but for its content: a file that is in the store, and whose sender waits
+    for an answer. `description` is what the offer said
     of it; `success_report` whether its sender wants to know when a person has it."""
 
     def __init__(
@@ -70,7 +71,10 @@ class ArrivedFile:
     ) -> None:
         self.stored = stored
         self.message_id = message.message_id
+        self.content_type = message.content_type
+        self.body = b""
         self.description = description
+        self.failure_report = message.failure
         self.success_report = message.wants_success
         self._receiver = receiver
         self._message = message
@@ -104,6 +108,8 @@ class FileReceiver:
     ) -> None:
         self.files = files
         self.received_bytes = 0
+        self.done = False
+        """Whether it has arrived."""
         self._writing: Writing | None = writing
         self._offer = offer
         self._arrived = arrived
@@ -170,7 +176,7 @@ class FileReceiver:
             self.files.remove(stored.token)
             self._fail("the connection broke before the file was safe")
             return
-        self._told = True
+        self._told = self.done = True
         try:
             self._arrived(ArrivedFile(self, message, stored, self._offer.description))
         except Exception:

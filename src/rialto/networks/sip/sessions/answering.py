@@ -14,6 +14,7 @@ from rialto.networks.sip.addresses import address_of
 from rialto.networks.sip.identity import Sender
 from rialto.networks.sip.sessions import offers
 from rialto.networks.sip.sessions.dialog_carrier import DialogCarrier, first_words
+from rialto.networks.sip.sessions.file_carrier import FileCarrier
 from rialto.networks.sip.sessions.msrp_carrier import MsrpCarrier
 from rialto.networks.sip.sessions.session import Session
 from rialto.networks.sip.threads import thread_from
@@ -21,7 +22,7 @@ from rialto.networks.sip.trunk import Trunk
 from rialto.networks.sip.wire import BadMessage, Request
 from rialto.networks.sip.wire.call import State
 from rialto.networks.sip.wire.dialogs import Dialog
-from rialto.networks.sip.wire.message_media import Kind, Setup
+from rialto.networks.sip.wire.message_media import Kind, MessageMedia, Setup
 from rialto.networks.sip.wire.offer_answer import (
     Chosen,
     Unacceptable,
@@ -65,7 +66,7 @@ class Answering:
         description = offers.description_in(request)
         chosen: Chosen | None = None
         if description is not None:
-            chosen = choose(description, lambda media: offers.objection(media, trunk, self._desk.links))
+            chosen = choose(description, lambda media: self._objection(media, trunk))
         conversation = self._desk.conversation(recipient, sender.address, trunk)
         conversation.remote_device = sender.address
         dialog = _dialog_of(request, self._desk.reception.tag(request), recipient)
@@ -109,14 +110,18 @@ class Answering:
                 raise Unacceptable(
                     305, "no MSRP over TLS is spoken here" if secure else "no MSRP is spoken here"
                 )
-            session.carrier = MsrpCarrier(
-                session, links, place, self._desk.context.secret, self._desk.context.clock
-            )
+            files, context = self._desk.context.files, self._desk.context
+            if media is not None and media.file is not None and media.file.selected and files is not None:
+                session.carrier = FileCarrier(session, links, place, files, media.file)
+            else:
+                session.carrier = MsrpCarrier(session, links, place, context.secret, context.clock)
             if media is None:
                 setup: Setup | None = Setup.ACTPASS if place.can_listen else Setup.ACTIVE
             else:
                 setup = setup_for(media.setup, can_listen=place.can_listen)
             ours = offers.own_media(place, trunk, setup=setup, answering=media)
+            if isinstance(session.carrier, FileCarrier):
+                ours = session.carrier.media(ours)
             host = place.host
         session.ours = ours
         if description is None or chosen is None:
@@ -127,6 +132,9 @@ class Answering:
         call.accept(session.description.encode(), MEDIA_TYPE, now, headers)
         if media is not None and media.kind is Kind.MSRP:
             self._desk.connect(session, media, we_offered=False)
+
+    def _objection(self, media: MessageMedia, trunk: Trunk) -> str:
+        return offers.objection(media, trunk, self._desk.links, files=self._desk.context.files is not None)
 
     def reoffered(self, session: Session, request: Request) -> None:
         """Another offer: mostly the same one again (RFC 4975 section 8.4)."""
@@ -148,7 +156,7 @@ class Answering:
             call.reject(int(error.condition), now)
 
     def _change(self, session: Session, trunk: Trunk, description: Description) -> None:
-        chosen = choose(description, lambda media: offers.objection(media, trunk, self._desk.links))
+        chosen = choose(description, lambda media: self._objection(media, trunk))
         media, old, ours = chosen.media, session.theirs, session.ours
         assert session.description is not None
         assert ours is not None

@@ -45,5 +45,6 @@ class Conversation:
     def opening(self) -> bool:
         """Whether one is being opened."""
         return any(
-            not session.over and not session.leaving and not session.ready for session in self.sessions
+            not (session.over or session.leaving or session.ready or session.for_file)
+            for session in self.sessions
         )

@@ -190,7 +190,7 @@ class SipSessions:
         if conversation is None or session is None:
             return False
         if composing.state is ChatState.GONE:
-            for one in list(conversation.sessions):
+            for one in [one for one in conversation.sessions if not one.for_file]:
                 self.hang_up(one, "our side has left")
         else:
             session.compose(composing)

@@ -38,9 +38,9 @@ def description_in(request: Request) -> Description | None:
     raise SdpError("a body that is no session description", "415")
 
 
-def objection(media: MessageMedia, trunk: Trunk, links: MsrpLinks | None) -> str:
-    """Why an offered line is not taken; "" where it is."""
-    if media.file is not None and media.file.selected:
+def objection(media: MessageMedia, trunk: Trunk, links: MsrpLinks | None, *, files: bool = False) -> str:
+    """Why an offered line is not taken; "" where it is. `files`: whether we have a store for them."""
+    if media.file is not None and media.file.selected and not files:
         return "no files are taken here"
     if media.kind is Kind.MICROSOFT:
         return ""

@@ -21,6 +21,7 @@ from rialto.networks.sip.sessions.dialog_carrier import (
     DialogCarrier,
     typing_of,
 )
+from rialto.networks.sip.sessions.file_carrier import FileCarrier
 from rialto.networks.sip.sessions.msrp_carrier import MsrpCarrier
 from rialto.networks.sip.sessions.seam import Incoming
 from rialto.networks.sip.sessions.spoken import Said, Uttered, msrp_status
@@ -64,7 +65,7 @@ class Session:
         self.call = call
         self.thread = thread
         self.outgoing = outgoing
-        self._carrier: MsrpCarrier | DialogCarrier | None = None
+        self._carrier: MsrpCarrier | DialogCarrier | FileCarrier | None = None
         self.ours: MessageMedia | None = None
         self.theirs: MessageMedia | None = None
         self.description: Description | None = None
@@ -102,15 +103,20 @@ class Session:
         return self._carrier is not None
 
     @property
-    def carrier(self) -> MsrpCarrier | DialogCarrier:
+    def carrier(self) -> MsrpCarrier | DialogCarrier | FileCarrier:
         """What carries its messages. Raises LocalProtocolError before there is any."""
         if self._carrier is None:
             raise LocalProtocolError("a session without a carrier")
         return self._carrier
 
     @carrier.setter
-    def carrier(self, carrier: MsrpCarrier | DialogCarrier) -> None:
+    def carrier(self, carrier: MsrpCarrier | DialogCarrier | FileCarrier) -> None:
         self._carrier = carrier
+
+    @property
+    def for_file(self) -> bool:
+        """Whether it is for a file, and for nothing else."""
+        return isinstance(self._carrier, FileCarrier)
 
     @property
     def ready(self) -> bool:
@@ -197,7 +203,12 @@ class Session:
         """Report on a message of theirs; False where that can't be done any more."""
         owed = self._owed.pop(message_id, None)
         size = owed if size is None else size
-        if self.over or not self.carrier.ready or size is None or not isinstance(self.carrier, MsrpCarrier):
+        if (
+            self.over
+            or not (self.carrier.ready or self.for_file)
+            or size is None
+            or isinstance(self.carrier, DialogCarrier)
+        ):
             return False
         self.carrier.report(message_id, status, size, comment)
         return True
@@ -214,6 +225,11 @@ class Session:
             desk.count("unread")
             incoming.refuse(415 if isinstance(error, bodies.Unsupported) else 400, str(error))
             return
+        self.heard_of(said, incoming)
+
+    def heard_of(self, said: bodies.Said, incoming: Incoming) -> None:
+        """What a message of theirs says."""
+        desk = self.desk
         try:
             self._meet(said, incoming)
         except DeliveryError as error:
@@ -282,6 +298,8 @@ class Session:
 
     def gone(self) -> None:
         """Tell our side that theirs has left (SES-8, SES-9)."""
+        if self.for_file:
+            return
         self._reader.ended()
         self._tell(ChatState.GONE)
 
