@@ -366,7 +366,17 @@ def _answer(status: str, extra: str = "") -> str:
 
 
 def _listener(status: str) -> str:
-    return scenario("listen", '<recv request="MESSAGE"/>', _answer(status))
+    """Like a telephone for calls and messages: a session for messages alone is not acceptable."""
+    return scenario(
+        "listen",
+        '<recv request="INVITE" optional="true" next="invited"/>',
+        '<recv request="MESSAGE"/>',
+        _answer(status).replace("<send>", '<send next="done">'),
+        '<label id="invited"/>',
+        _answer("488 Not Acceptable Here").replace("<send>", '<send retrans="500">'),
+        '<recv request="ACK"/>',
+        '<label id="done"/>',
+    )
 
 
 def _picky_listener(status: str, takes: str) -> str:
