@@ -268,6 +268,34 @@ async def test_no_more_sessions_than_are_allowed() -> None:
         assert (await bob.hears()).status == 503
 
 
+async def test_the_same_two_people_have_so_many_sessions_and_no_more() -> None:
+    # SES-26
+    async with SessionStage() as stage:
+        bob = await proxied(stage)
+        for number in range(8):
+            bob.call(call_id=f"c{number}")
+            assert (await bob.is_answered()).status == 200
+        bob.call(call_id="c9")
+        assert (await bob.hears()).status == 486
+
+
+async def test_an_invite_whose_way_back_cannot_be_read_leaves_nothing_behind() -> None:
+    async with SessionStage() as stage:
+        bob = await proxied(stage)
+        bob.call(PEER_SDP, ("Record-Route", "nonsense"))
+        assert (await bob.hears()).status == 400
+        assert not stage.network.sessions.conversations
+
+
+async def test_calls_are_put_off_while_there_is_too_much_to_do() -> None:
+    async with SessionStage() as stage:
+        bob = await proxied(stage)
+        stage.hub.congested = True
+        bob.call()
+        answer = await bob.hears()
+        assert (answer.status, answer.get("Retry-After")) == (503, "10")
+
+
 async def test_a_second_phone_that_picks_up_is_hung_up() -> None:
     async with SessionStage(sessions="always") as stage:
         bob = await proxied(stage)

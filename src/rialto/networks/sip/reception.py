@@ -119,7 +119,7 @@ class Reception:
             if not self._sessions.acknowledged(request):
                 self._layer.receive_request(request, flow, now)
             return
-        if method in ("MESSAGE", "SUBSCRIBE") and (
+        if (method in ("MESSAGE", "SUBSCRIBE") or (method == "INVITE" and request.to.tag is None)) and (
             self._hub.congested or self.stopping or self._layer.server_count >= self.settings.max_transactions
         ):
             self._hub.count("refused", "", Reason.CONGESTION)

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from msgspec.structs import replace
 
@@ -39,6 +39,10 @@ if TYPE_CHECKING:
     from rialto.networks.sip.wire.transaction import ServerTransaction
 
 
+MAX_OF_TWO: Final = 8
+"""How many sessions the same two people may have at a time (SES-26)."""
+
+
 class Answering:
     """See the module."""
 
@@ -67,9 +71,12 @@ class Answering:
         chosen: Chosen | None = None
         if description is not None:
             chosen = choose(description, lambda media: self._objection(media, trunk))
-        conversation = self._desk.conversation(recipient, sender.address, trunk)
-        conversation.remote_device = sender.address
         dialog = _dialog_of(request, self._desk.reception.tag(request), recipient)
+        conversation = self._desk.conversation(recipient, sender.address, trunk)
+        if len(conversation.sessions) >= MAX_OF_TWO:
+            self._desk.reception.answer(transaction, 486)
+            return
+        conversation.remote_device = sender.address
         thread = thread_from(request.call_id)
         session = self._desk.session(conversation, trunk, dialog, thread=thread, outgoing=False)
         session.origin = origin
