@@ -98,7 +98,7 @@ class MsrpLinks:
         self._relays = RelayDesk(settings, self, trust) if settings.msrp_relays else None
 
     async def start(self) -> None:
-        """Open every listener, and begin to ask for relays. Raises ConfigError."""
+        """Open every listener, and ask the relays. Raises ConfigError."""
         for secure, host, port in self._listens:
             if secure and not self._certificates:
                 raise ConfigError(
@@ -128,7 +128,7 @@ class MsrpLinks:
                 "listening", network=self.name, transport="msrps" if secure else "msrp", address=address
             )
         if self._relays is not None:
-            self._relays.start()
+            await self._relays.start()
 
     async def stop(self) -> None:
         """Close everything; nobody is told."""

@@ -8,6 +8,7 @@ begins anew.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 _log = structlog.get_logger(__name__)
 
 STOCK = 8
+PATIENCE_S = 3.0
+"""How long the start waits for the first path."""
 RETRY_S = 2.0
 MAX_RETRY_S = 60.0
 AHEAD_S = 30.0
@@ -61,10 +64,17 @@ class RelayDesk:
         self._alarm: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
         self._stopped = False
+        self._first = asyncio.Event()
         self.flow: MsrpFlow | None = None
 
-    def start(self) -> None:
-        """Connect, in the background."""
+    async def start(self) -> None:
+        """Connect, and give the relays a moment to grant the first path; they may do so later."""
+        self._begin()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE_S):
+                await self._first.wait()
+
+    def _begin(self) -> None:
         if not self._stopped:
             self._task = asyncio.get_running_loop().create_task(self._connect())
 
@@ -97,7 +107,7 @@ class RelayDesk:
 
     def _later(self) -> None:
         if not self._stopped:
-            self._alarm = asyncio.get_running_loop().call_later(self._retry_s, self.start)
+            self._alarm = asyncio.get_running_loop().call_later(self._retry_s, self._begin)
             self._retry_s = min(2 * self._retry_s, MAX_RETRY_S)
 
     async def _connect(self) -> None:
@@ -153,4 +163,5 @@ class RelayDesk:
         if outcome.expires_s is not None:
             until = asyncio.get_running_loop().time() + outcome.expires_s
         self._stock.append((outcome, until))
+        self._first.set()
         self._ask()
