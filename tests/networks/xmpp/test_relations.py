@@ -115,6 +115,12 @@ def test_a_region_beyond_the_end_ends_with_the_text_and_all_of_it_is_not_nothing
     assert heard(reply("what was said", "<body start='0' end='999'/>")).text == "what was said"
 
 
+def test_regions_are_counted_no_further_than_a_limit() -> None:
+    text = "> x\n" + "a" * 20_000
+    got = heard(reply(text, "<body start='0' end='4'/>" * 4000))
+    assert len(got.text) > 19_000
+
+
 def test_words_in_place_of_something_else_stay() -> None:
     got = heard(
         "<body>&gt; quoted\nsaid</body><reply xmlns='urn:xmpp:reply:0' id='old'/>"

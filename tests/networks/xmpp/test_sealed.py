@@ -6,7 +6,7 @@ import pytest
 
 from networks.xmpp.stanzas import heard, message, read, there_and_back
 from rialto.model.errors import Reason, Refused
-from rialto.model.message import Sealed
+from rialto.model.message import Relation, RelationKind, Sealed
 from rialto.networks.xmpp.settings import SEALED
 from rialto.networks.xmpp.translate import from_model
 from rialto.networks.xmpp.wire.fragment import read_fragment
@@ -74,6 +74,13 @@ def test_otr_is_known_by_its_text() -> None:
 def test_what_stands_beside_a_payload_is_not_taken_for_the_message() -> None:
     got = heard(f"{SORRY}{OMEMO}<x xmlns='jabber:x:oob'><url>https://files.example/x</url></x>")
     assert got.files == ()
+
+
+def test_a_sealed_correction_corrects() -> None:
+    got = heard(f"{SORRY}{OMEMO}<replace xmlns='urn:xmpp:message-correct:0' id='old'/>")
+    assert got.relation == Relation(kind=RelationKind.REPLACE, target="old")
+    again = there_and_back(message(text=got.text, sealed=got.sealed, relation=got.relation))
+    assert (again.sealed, again.relation) == (got.sealed, got.relation)
 
 
 @pytest.mark.parametrize(

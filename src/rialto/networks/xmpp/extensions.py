@@ -10,7 +10,7 @@
 | `<forwarded/>` | quoted in the text | here |
 
 A sealed message is not looked into any further: whatever stands beside the payload is for those who cannot
-open it.
+open it, but that it corrects an earlier one.
 """
 
 from __future__ import annotations
@@ -47,8 +47,10 @@ def read(message: Message, stanza: Element, elements: Sequence[Element], styling
     names = {element.name for element in elements}
     if names & sealed.ELEMENTS:
         opened = sealed.read_sealed(message, elements, stanza)
-        if opened is None or opened.sealed:
-            return opened
+        if opened is None:
+            return None
+        if opened.sealed:
+            return relations.read_correction(opened, elements)
     if message.text.startswith(sealed.OTR_BEGINS):
         return sealed.read_otr(message)
     if NICK_ELEMENT in names:
@@ -97,7 +99,10 @@ def _with_forwarded(text: str, elements: Sequence[Element]) -> str:
 def write(message: Message, attributes: dict[str, str], how: Formatting) -> tuple[str, list[Element | str]]:
     """(the text to write, the elements behind it). Raises Refused for what XMPP cannot carry."""
     if message.sealed:
-        return sealed.write_sealed(message)
+        text, elements = sealed.write_sealed(message)
+        if message.relation is not None and message.relation.kind is RelationKind.REPLACE:
+            elements += relations.write_relation(message, text)[1]
+        return text, elements
     text, elements = formatting.write_form(message, how)
     if message.relation is not None:
         text, about = relations.write_relation(message, text)

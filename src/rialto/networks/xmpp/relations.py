@@ -36,6 +36,8 @@ MAX_REACTIONS: Final = 20
 MAX_REACTION_CHARACTERS: Final = 32
 """A family of emoji with joiners and skin tones has fewer."""
 MAX_TARGET_CHARACTERS: Final = 256
+MAX_REGIONS: Final = 16
+"""So many stretches of a text may stand in for one thing."""
 
 _REPLACE: Final = f"{CORRECTION}}}replace"
 _RETRACT: Final = f"{RETRACTION}}}retract"
@@ -55,7 +57,7 @@ _WHOSE_WORDS: Final = re.compile(r"> *(\S.{0,79}?) (?:wrote|said):\n(?=>)")
 _TAKEN_BACK: Final = "(An earlier message was retracted.)"
 
 
-def read_relation(message: Message, elements: Sequence[Element], *, stanza_language: str = "") -> Message:
+def read_relation(message: Message, elements: Sequence[Element]) -> Message:
     """`message` with what the elements say of an earlier one; as it is where they say nothing."""
     found = {element.name: element for element in elements}
     if (element := found.get(_REACTIONS)) is not None and (target := _target(element)):
@@ -67,10 +69,18 @@ def read_relation(message: Message, elements: Sequence[Element], *, stanza_langu
         return replace(message, text=text, relation=Relation(kind=RelationKind.REPLY, target=target))
     if target := _retracted(found):
         return replace(message, text="", relation=Relation(kind=RelationKind.RETRACT, target=target))
-    if (element := found.get(_REPLACE)) is not None and (target := _target(element)) and message.text:
-        return replace(message, relation=Relation(kind=RelationKind.REPLACE, target=target))
+    if message.text and _REPLACE in found:
+        return read_correction(message, elements)
     if (element := found.get(_REPLY)) is not None and (target := _target(element)):
         return _read_reply(message, elements, target)
+    return message
+
+
+def read_correction(message: Message, elements: Sequence[Element]) -> Message:
+    """The same for corrections alone, which are the only thing to stand beside a sealed payload."""
+    for element in elements:
+        if element.name == _REPLACE and (target := _target(element)):
+            return replace(message, relation=Relation(kind=RelationKind.REPLACE, target=target))
     return message
 
 
@@ -125,10 +135,10 @@ def without_fallback(text: str, elements: Sequence[Element], instead_of: str) ->
         regions = element.elements
         if not regions:
             return ""
-        for start, end in sorted(
-            (_region(one, text) for one in regions if one.name == _REGION), reverse=True
-        ):
+        bounds = [_region(one, text) for one in regions[:MAX_REGIONS] if one.name == _REGION]
+        for start, end in sorted(bounds, reverse=True):
             text = text[:start] + text[end:]
+        break
     return text
 
 
