@@ -1,13 +1,14 @@
 """Whole conversations between two XMPP users whose servers know one another only through the gateway.
 
-Each Prosody takes the gateway in as a component with the name of the other's domain; the gateway has two XMPP
-networks, so that all that is said goes through its own form of a message, there and back.
+Prosody and ejabberd each take the gateway in as a component with the name of the other's domain; the gateway
+has two XMPP networks, so that all that is said goes through its own form of a message, there and back.
 """
 
 import pytest
 from slixmpp.stanza import Message as Stanza
 
 from interop.gateway import Gateway, table, xmpp_peer
+from interop.peers.ejabberd import Ejabberd
 from interop.peers.prosody import Prosody
 from interop.peers.xmpp_chat import ChatClient
 
@@ -38,20 +39,22 @@ async def chat(dns, authority):
 
 
 @pytest.fixture(scope="module")
-def bridge(tmp_path_factory: pytest.TempPathFactory, dns, authority, sip_certificate):
+def bridge(tmp_path_factory: pytest.TempPathFactory, dns, authority, other_authority, sip_certificate):
     """Two servers, and the gateway between them; for all tests here, because none of them harms it."""
     folder = tmp_path_factory.mktemp("conversations")
+    xa, xb = "xa.example", "xb.example"
+    ca_files = (authority.ca_file, other_authority.ca_file)
     servers = [
-        Prosody(folder, domain, "component", authority.issue(domain), authority.ca_file, component=other)
-        for domain, other in (("xa.example", "xb.example"), ("xb.example", "xa.example"))
+        Prosody(folder, xa, "component", authority.issue(xa), ca_files[0], component=xb),
+        Ejabberd(folder, xb, "component", authority.issue(xb), *ca_files, component=xa),
     ]
     gateway = Gateway(
         folder,
         authority.ca_file,
         [sip_certificate],
         table("[networks.other]", protocol="xmpp", listen=[]),
-        xmpp_peer("xa.example", "component", name="xa", components=["xb.example"]),
-        xmpp_peer("xb.example", "component", name="xb", network="other", components=["xa.example"]),
+        xmpp_peer(xa, "component", name="xa", components=[xb]),
+        xmpp_peer(xb, "component", name="xb", network="other", components=[xa]),
     )
     for one in (*servers, gateway):
         one.start()

@@ -30,7 +30,7 @@ listen:
   - {{ port: 5222, ip: "{host}", module: ejabberd_c2s, starttls_required: true, shaper: normal }}
   - {{ port: 5269, ip: "{host}", module: ejabberd_s2s_in, max_stanza_size: 524288 }}
   - {{ port: 5347, ip: "{host}", module: ejabberd_service, access: all,
-      hosts: {{ "sip.example": {{ password: "{secret}" }} }} }}
+      hosts: {{ "{component}": {{ password: "{secret}" }} }} }}
   - {{ port: 5280, ip: "{host}", module: ejabberd_http, request_handlers: {{ "/api": mod_http_api }} }}
 modules:
   mod_admin_extra: {{}}
@@ -58,6 +58,7 @@ class Ejabberd:
         ca_file: Path,
         distrusted_ca_file: Path,
         accounts: Iterable[str] = ("alice", "bob"),
+        component: str = addresses.SIP_DOMAIN,
     ) -> None:
         self.domain = domain
         self.host = addresses.XMPP_ADDRESS_OF[domain]
@@ -76,6 +77,7 @@ class Ejabberd:
                 starttls="required" if is_external else "optional",
                 dialback="" if is_external else "mod_s2s_dialback: {}",
                 secret=addresses.COMPONENT_SECRET,
+                component=component,
             )
         )
         # DNS and not the hosts file, else SRV records are never asked for.
