@@ -371,6 +371,32 @@ async def test_who_cannot_share_is_given_a_connection_for_each_session(house: Ma
     server.close()
 
 
+async def test_a_peer_that_does_not_read_costs_a_buffer_and_no_more(house: MakeHouse) -> None:
+    connected: asyncio.Queue[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = asyncio.Queue()
+    server = await asyncio.start_server(lambda *ends: connected.put_nowait(ends), "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    one = await house()
+    leg, talker = one.open(
+        one.place(), Place((f"msrp://127.0.0.1:{port}/s;tcp",), "127.0.0.1", port), active=True
+    )
+    reader, writer = await connected.get()
+    greeting = await reader.readuntil(b"$\r\n")
+    name = greeting.split()[1].decode()
+    writer.write(request([f"MSRP {name} 200 OK", "To-Path: msrp://x:1/y;tcp", "From-Path: msrp://x:1/y;tcp"]))
+    await talker.hears("opened")
+    leg.send(bytes(30_000_000), "application/octet-stream", message_id="id12", token="t")
+    link = leg.flow.link  # type: ignore[union-attr]
+    await until(lambda: not link.writable)
+    assert link._transport.get_write_buffer_size() < 1_000_000
+    assert not link.closed
+    got = 0
+    while got < 30_000_000:
+        got += len(await reader.read(1_000_000))
+    assert link.writable
+    writer.close()
+    server.close()
+
+
 # -- TLS ---------------------------------------------------------------------------------------------------
 
 

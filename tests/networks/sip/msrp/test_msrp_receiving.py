@@ -333,6 +333,16 @@ def test_a_sender_cannot_begin_messages_without_end() -> None:
     assert [status for _, status in answers(end)] == ["200", "200", "200", "413"]
 
 
+def test_one_session_cannot_use_up_what_all_may_begin() -> None:
+    end = bob(limits=Limits(max_incoming=2, max_all_incoming=3))
+    other = BOB.replace("8888/", "8888/2")
+    end.expect(other, ALICE)
+    for number in range(4):
+        to = BOB if number < 2 else other
+        end.hear(send(f"t00{number}", f"id1{number}", "x", to=to, span="1-*/*", flag="+"))
+    assert [status for _, status in answers(end)] == ["200", "200", "200", "413"]
+
+
 def test_ses_19_a_type_that_was_not_announced_is_told_415() -> None:
     end = bob(accept_types=("message/cpim", "text/*"))
     end.hear(send("t001", "id12", "x", kind="Text/Plain;charset=utf-8"))

@@ -8,7 +8,7 @@ import pytest
 
 from networks.sip.msrp.rfc_examples import RFC_4976, wire
 from networks.sip.msrp.talk import End, request
-from rialto.networks.sip.msrp.wire.events import Responded
+from rialto.networks.sip.msrp.wire.events import Broken, Responded
 from rialto.networks.sip.msrp.wire.framing import Framer
 from rialto.networks.sip.msrp.wire.heads import Head
 from rialto.networks.sip.msrp.wire.relay import Denied, Granted, RelayLogin
@@ -149,7 +149,7 @@ def test_a_login_goes_over_a_connection() -> None:
     end.connection.request("AUTH", attempt.first(), "again")
     end.say()
     end.wait(31)
-    assert end.events == [Responded("again", None)]
+    assert end.events == [Responded("again", None), Broken("no-answer")]
     assert request(["MSRP a b"]) != b""
 
 

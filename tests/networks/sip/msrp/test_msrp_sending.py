@@ -309,7 +309,7 @@ def test_a_greeting_that_nobody_answers_fails_the_session() -> None:
     end.connection.add(session, greet=True)
     end.say()
     assert end.wait(29) == []
-    assert end.wait(2) == [SessionFailed(session, 408)]
+    assert end.wait(2) == [SessionFailed(session, 408), Broken("no-answer")]
 
 
 def test_a_message_is_taken_when_all_its_chunks_were_answered() -> None:
@@ -347,10 +347,43 @@ def test_a_chunk_that_is_not_answered_within_30_s_fails_its_message_in_doubt() -
     end.wait(100)
     message = end.connection.send(session, "text/plain", b"x")
     end.say()
-    assert end.wait(29.9) == []
+    end.wait(10)
+    end.hear(b"\r\n")  # somebody is there
+    assert end.wait(19.9) == []
     assert end.wait(0.2) == [MessageFailed(message, 408, "no answer", False)]
     answer(end, "a0000003")
     assert end.saw(Fault) == [Fault("stray-response")]
+
+
+def test_where_nobody_is_heard_either_the_connection_is_dead() -> None:
+    end, session = alice()
+    first = end.connection.send(session, "text/plain", b"x")
+    end.say()
+    end.wait(10)
+    second = end.connection.send(session, "text/plain", b"y")
+    end.say()
+    assert end.wait(20.1) == [
+        MessageFailed(first, 408, "no answer", False),
+        Broken("no-answer"),
+        MessageFailed(second, 0, "the session ended", False),
+    ]
+
+
+def test_partial_takes_silence_for_good_news() -> None:
+    end, session = alice()
+    end.connection.send(session, "text/plain", b"x", failure="partial")
+    end.say()
+    end.wait(100)
+    assert not end.saw(Broken)
+
+
+def test_who_misses_the_content_of_a_greeting_knows_the_session() -> None:
+    end = End("a")
+    session = end.expect(ALICE, BOB)
+    end.connection.add(session, greet=True)
+    end.say()
+    answer(end, "a0000001", "415 What is this")
+    assert end.events == [SessionAnswered(session)]
 
 
 def test_ses_16_after_413_nothing_more_is_sent_and_the_open_chunk_is_interrupted() -> None:

@@ -165,7 +165,10 @@ class MsrpFlow:
         elif isinstance(event, Broken):
             self._count("bad_input", f"msrp-{event.code}")
             self.error = event.code
-            self.link.close()
+            if event.code == "not-msrp":
+                self.link.close()
+            else:  # nobody would take a goodbye
+                self.link.abort(LinkError("idle", event.code))
         elif isinstance(event, Responded):
             event.token(event.response)
         else:

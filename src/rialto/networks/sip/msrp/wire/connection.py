@@ -10,7 +10,8 @@ does not read. So a file of any size passes through a buffer of one slice.
 
 Time: what is not answered within `transaction_s` has failed; a head must end within `head_s`, and a request
 go on within `chunk_s`; a message whose next chunk does not come within `message_s` is forgotten; a silence of
-ours is broken by a SEND without content, which must be answered like any other.
+ours is broken by a SEND without content, which must be answered like any other. Where something was not
+answered, and nothing at all was heard meanwhile, nobody is there any more.
 """
 
 from __future__ import annotations
@@ -134,8 +135,11 @@ class Connection:
         """Let time pass."""
         if self._over:
             return
-        self._sender.handle_timer(now)
+        unanswered = self._sender.handle_timer(now)
         self._receiver.handle_timer(now)
+        if unanswered and self._heard <= now - self._timing.transaction_s:
+            self._break(Broken("no-answer"))
+            return
         slow = (self._head_due, self._chunk_due())
         if any(due is not None and now >= due for due in slow):
             self._break(Broken("slow"))

@@ -127,7 +127,7 @@ class Fault:
 @dataclass(frozen=True, slots=True)
 class Broken:
     """The connection is good for nothing any more: `not-msrp` (what came can't be read), `slow` (a request
-    that does not go on), `no-answer` (to a sign of life)."""
+    that does not go on), `no-answer` (something was not answered, and nothing else was heard)."""
 
     code: str
     text: str = ""

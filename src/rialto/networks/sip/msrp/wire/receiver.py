@@ -215,7 +215,7 @@ class Receiver:
                 return
             if not session.accepts(message.media_type):
                 raise BadHead("415", "")  # SES-19
-            if len(self._incoming) >= self._shared.limits.max_incoming:
+            if self._too_many(session):
                 raise BadHead("413", "too many messages at once")
             self._incoming[key] = message
             self._shared.events.append(MessageBegan(message))
@@ -226,6 +226,13 @@ class Receiver:
             message.total_bytes = span.total
         chunk.message = message
         chunk.start = chunk.position = span.start - 1
+
+    def _too_many(self, session: Session) -> bool:
+        limits = self._shared.limits
+        if len(self._incoming) < limits.max_incoming:
+            return False
+        ours = sum(1 for whose, _ in self._incoming if whose is session)
+        return ours >= limits.max_incoming or len(self._incoming) >= limits.max_all_incoming
 
     # -- decided -----------------------------------------------------------------------------------------
 

@@ -7,7 +7,6 @@ from typing import Any, Final
 
 from rialto.model.errors import LocalProtocolError
 from rialto.networks.sip.msrp.wire.events import (
-    Broken,
     Fault,
     MessageConfirmed,
     MessageFailed,
@@ -25,6 +24,9 @@ from rialto.networks.sip.msrp.wire.terms import Shared
 
 _SESSION_OVER: Final = frozenset({481, 506})
 """Answers that speak of the session, whatever was asked (RFC 4975 sections 10.8, 10.10)."""
+_NOT_GREETED: Final = frozenset({403, 408, 481, 506})
+"""Answers to a SEND without content that mean no. QUIRK(anybody): others are from those who miss the content,
+and know the session."""
 _NOT_RECEIVED: Final = frozenset({408, 481, 506})
 """Reports that a part of a message was lost: the session has failed (RFC 4975 section 7.3.2). Others speak of
 the message alone: too large, of a kind that isn't wanted, forbidden."""
@@ -145,11 +147,10 @@ class Sender:
                 self._fail(message, head.status, head.comment, certain=head.status != 408)
         elif not transaction.greeting:
             events.append(Responded(transaction.token, head))
-        elif session is not None and head.status == 200 and not transaction.keepalive:
+        elif session is not None and head.status not in _NOT_GREETED and not transaction.keepalive:
             events.append(SessionAnswered(session))
-        if session is not None and (
-            head.status in _SESSION_OVER or (transaction.greeting and head.status != 200)
-        ):
+        over = _NOT_GREETED if transaction.greeting else _SESSION_OVER
+        if session is not None and head.status in over:
             events.append(SessionFailed(session, head.status))
 
     def reported(self, session: Session, head: Head) -> None:
@@ -179,20 +180,26 @@ class Sender:
             dues.popleft()
         return dues[0][0] if dues else None
 
-    def handle_timer(self, now: float) -> None:
-        """Give up on what was not answered."""
+    def handle_timer(self, now: float) -> bool:
+        """Give up on what was not answered; whether there was any that should have been."""
+        unanswered = False
         while (due := self.next_timer()) is not None and due <= now:
             _, name = self._dues.popleft()
-            self._unanswered(self._transactions.pop(name))
+            transaction = self._transactions.pop(name)
+            message = transaction.message
+            # RFC 4975 section 7.1.1: with `partial`, silence is good news.
+            unanswered = unanswered or message is None or message.failure == "yes"
+            self._unanswered(transaction)
+        return unanswered
 
     def _unanswered(self, transaction: Transaction) -> None:
         message, session = transaction.message, transaction.session
         events = self._shared.events
         if message is not None:
-            if message.failure == "yes":  # RFC 4975 section 7.1.1: with `partial`, silence is good news
+            if message.failure == "yes":
                 self._fail(message, 408, "no answer", certain=False)
         elif transaction.keepalive:
-            events.append(Broken("no-answer"))
+            pass  # whether that is the end is for the connection to say
         elif session is not None:
             events.append(SessionFailed(session, 408))
         else:

@@ -27,14 +27,15 @@ class Timing(NamedTuple):
 class Limits(NamedTuple):
     """How much one connection may cost.
 
-    `max_head_bytes`: of one head. `max_incoming`: messages that have begun and not ended. `max_held_bytes`:
-    of one message, content that came too early. `slice_bytes`: content handed out by one `data_to_send`.
-    `turn_bytes`: what one message may send before the next has its turn. `max_sent`: messages of ours that
-    are remembered for their reports.
+    `max_head_bytes`: of one head. `max_incoming`: messages that have begun and not ended, of one session;
+    `max_all_incoming` of all. `max_held_bytes`: of one message, content that came too early. `slice_bytes`:
+    content handed out by one `data_to_send`. `turn_bytes`: what one message may send before the next has its
+    turn. `max_sent`: messages of ours that are remembered for their reports.
     """
 
     max_head_bytes: int = 16384
     max_incoming: int = 16
+    max_all_incoming: int = 256
     max_held_bytes: int = 256 * 1024
     slice_bytes: int = 64 * 1024
     turn_bytes: int = 16 * 1024
