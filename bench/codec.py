@@ -22,7 +22,8 @@ from bench.report import machine
 from rialto.model.address import Address
 from rialto.model.message import decode, encode
 from rialto.networks.sip.addresses import address_of_header
-from rialto.networks.sip.translate import draft, request_for, to_message
+from rialto.networks.sip.drafts import draft, request_for
+from rialto.networks.sip.translate import to_message
 from rialto.networks.sip.wire import parse_message, response_to, validate
 from rialto.networks.xmpp.translate import from_model, to_model
 from rialto.networks.xmpp.wire.component import Component

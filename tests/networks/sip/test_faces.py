@@ -9,8 +9,9 @@ from rialto.core.faces import Faces
 from rialto.model.errors import Reason
 from rialto.model.face import Face
 from rialto.model.message import Message, Report
+from rialto.networks.sip.drafts import draft
 from rialto.networks.sip.faces import face_in, icon_of, introduce, name_of, shown_by, with_face
-from rialto.networks.sip.translate import draft, to_message
+from rialto.networks.sip.translate import to_message
 from rialto.networks.sip.wire import Request
 from rialto.networks.sip.wire.dialogs import Dialog
 from rialto.wire.pidf import Card, Presence, Tuple, parse, write

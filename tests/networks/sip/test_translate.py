@@ -12,9 +12,10 @@ from rialto.model.errors import AddressError, Reason
 from rialto.model.message import Disposition, Message, Report
 from rialto.networks.sip import notices
 from rialto.networks.sip.addresses import address_of, folded, uri_of
+from rialto.networks.sip.drafts import branch_for, draft, request_for
 from rialto.networks.sip.envelopes import Cpim, Form, Html
 from rialto.networks.sip.threads import MARK, call_id_from, thread_from
-from rialto.networks.sip.translate import branch_for, draft, request_for, sender_of, to_message
+from rialto.networks.sip.translate import sender_of, to_message
 from rialto.networks.sip.wire import BadMessage, Request, parse_message, parse_uri, validate
 
 JULIET = Address("juliet", "sip.example")

@@ -1,7 +1,7 @@
 """The SIP network: what the hub talks to, and the turn that keeps everything moving.
 
     datagram or stream ─► parse ─► `reception`: who, what, may they ─► hub.accept ─► `Answer`
-    hub ─► deliver ─► `translate` ─► `Sending` ─► `dispatch`: where, by which flow ─► 2xx or an error
+    hub ─► deliver ─► `drafts` ─► `Sending` ─► `dispatch`: where, by which flow ─► 2xx or an error
                                      both ─► transactions ─► flows
 
 Nothing here costs a task or a timer of the loop for a message: one alarm serves all transactions and all
@@ -27,6 +27,7 @@ from rialto.net.hostport import join_host_port
 from rialto.networks.sip.addresses import spelling_key
 from rialto.networks.sip.course import Course
 from rialto.networks.sip.dispatch import Dispatch
+from rialto.networks.sip.drafts import asks_for_failures, branch_for, draft, request_for
 from rialto.networks.sip.flows import Flow, StreamFlow
 from rialto.networks.sip.identity import Prover
 from rialto.networks.sip.inbound import Answer
@@ -40,7 +41,6 @@ from rialto.networks.sip.sessions.desk import SipSessions
 from rialto.networks.sip.sessions.lines import Invitation
 from rialto.networks.sip.settings import DEFAULT_PORTS, Settings, parse_listen
 from rialto.networks.sip.talks import Talks
-from rialto.networks.sip.translate import asks_for_failures, branch_for, draft, request_for
 from rialto.networks.sip.transport import Transports
 from rialto.networks.sip.trunk import Trunk
 from rialto.networks.sip.wire import BadMessage, Request, Response, parse_message

@@ -18,10 +18,10 @@ from rialto.core.network import Delivery, hop
 from rialto.model.address import Address
 from rialto.model.errors import AddressError, DeliveryError, Reason, Refused, Unreachable
 from rialto.networks.sip.conditions import Then, error_from, meaning, retry_after
+from rialto.networks.sip.drafts import Draft, branch_for, request_for
 from rialto.networks.sip.flows import Flow, StreamFlow, UdpFlow
 from rialto.networks.sip.locate import Target
 from rialto.networks.sip.routes import Route
-from rialto.networks.sip.translate import Draft, branch_for, request_for
 from rialto.networks.sip.trunk import Trunk
 from rialto.networks.sip.wire import Request, Response
 from rialto.networks.sip.wire.address import parse_name_addrs

@@ -26,7 +26,7 @@ from rialto.model.errors import DeliveryError
 from rialto.model.message import ChatState, Composing, Content
 from rialto.networks.sip.abilities import COMPOSING, REFUSED, Abilities
 from rialto.networks.sip.course import Course
-from rialto.networks.sip.translate import notice
+from rialto.networks.sip.drafts import notice
 from rialto.networks.sip.trunk import Trunk
 from rialto.networks.sip.typing_notices import Reader, Writer
 from rialto.networks.sip.wire import Request, Response
