@@ -15,6 +15,7 @@ from rialto.model.message import Disposition, File, Sealed
 from rialto.networks.sip import bodies, envelopes
 from rialto.networks.sip.bodies import ACCEPT, MAX_DEPTH, MAX_ENTITIES, Malformed, Said, Unsupported, read
 from rialto.networks.sip.envelopes import Html, Written
+from rialto.networks.sip.openings import Envelope
 from rialto.networks.sip.originals import Original, origin_id_of, original_of
 from rialto.networks.sip.wire import parse_media_type
 from rialto.wire import mms_format
@@ -380,7 +381,7 @@ def test_what_is_sealed_goes_as_it_came() -> None:
     ],
 )
 def test_what_must_be_repeated_is_part_of_a_messages_name(original: Original) -> None:
-    envelope = bodies.Envelope(
+    envelope = Envelope(
         message_id=original.message_id,
         datetime=original.datetime,
         wants=(Disposition.DELIVERED,),
@@ -392,15 +393,15 @@ def test_what_must_be_repeated_is_part_of_a_messages_name(original: Original) ->
 
 
 def test_what_asked_for_nothing_has_a_name_in_one_word() -> None:
-    assert origin_id_of(bodies.Envelope(message_id="1")) == ""
-    assert origin_id_of(bodies.Envelope(wants=(Disposition.DELIVERED,))) == ""
+    assert origin_id_of(Envelope(message_id="1")) == ""
+    assert origin_id_of(Envelope(wants=(Disposition.DELIVERED,))) == ""
     assert original_of("z9hG4bK1234") is None
     assert original_of("") is None
 
 
 def test_a_name_never_grows_beyond_bounds() -> None:
     routes = tuple(f"sip:{'x' * 200}@example.com" for _ in range(9))
-    long = bodies.Envelope(message_id="1", wants=(Disposition.DELIVERED,), routes=routes)
+    long = Envelope(message_id="1", wants=(Disposition.DELIVERED,), routes=routes)
     assert original_of(origin_id_of(long)) == Original("1")
 
 

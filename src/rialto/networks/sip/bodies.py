@@ -15,19 +15,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import datetime
 from html import escape
 
 import msgspec
 
 from rialto.core.wording import link
 from rialto.model import richtext
-from rialto.model.address import Address
-from rialto.model.errors import AddressError, RemoteProtocolError
-from rialto.model.face import tidy_name
-from rialto.model.message import Disposition, File, Sealed
-from rialto.networks.sip.addresses import address_of
-from rialto.networks.sip.wire import MediaType, parse_media_type, parse_uri
+from rialto.model.errors import RemoteProtocolError
+from rialto.model.message import File, Sealed
+from rialto.networks.sip.openings import UNDERSTOOD, Envelope, envelope_of, time_of
+from rialto.networks.sip.wire import MediaType, parse_media_type
 from rialto.wire import cpim, imdn, iscomposing, mime, mms_format, rcs_file, rtf
 from rialto.wire.imdn import Imdn
 from rialto.wire.iscomposing import IsComposing
@@ -35,24 +32,10 @@ from rialto.wire.iscomposing import IsComposing
 MAX_DEPTH = 5
 MAX_ENTITIES = 24
 MAX_IMDNS = 16
-MAX_ROUTES = 4
-MAX_MESSAGE_ID = 255
 
-WANTED = {
-    "positive-delivery": Disposition.DELIVERED,
-    "display": Disposition.DISPLAYED,
-    "processing": Disposition.PROCESSED,
-}
-"""What RFC 5438 section 7.1.1.3 calls the receipts that one can ask for."""
-
-_UNDERSTOOD = (
-    "From", "To", "cc", "DateTime", "Subject", "NS", "Require",
-    "Message-ID", "Disposition-Notification", "Original-To", "IMDN-Record-Route", "IMDN-Route",
-)  # fmt: skip
 _UTF_8 = ("charset", "utf-8")
 _UTF_8_UPPER = ("charset", "UTF-8")
 _LANGUAGE = re.compile(r"[A-Za-z]{1,8}(?:-[A-Za-z0-9]{1,8})*\Z", re.ASCII)
-_TOKEN = re.compile(r"[!-~]{1,255}\Z", re.ASCII)
 
 
 class BodyError(ValueError):
@@ -79,25 +62,6 @@ class Said(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     imdns: tuple[Imdn, ...] = ()
     composing: IsComposing | None = None
     envelope: Envelope | None = None
-
-
-class Envelope(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """What stood around it: the headers of message/cpim, as its writer says them."""
-
-    sender: Address | None = None
-    nick: str = ""
-    subject: str = ""
-    message_id: str = ""
-    """`imdn.Message-ID`."""
-    datetime: str = ""
-    """As written; empty for what is no RFC 3339."""
-    sent_at: float | None = None
-    wants: tuple[Disposition, ...] = ()
-    wants_failure: bool = False
-    """`negative-delivery` was asked for."""
-    original_to: str = ""
-    routes: tuple[str, ...] = ()
-    """IMDN-Record-Route, in order (RFC 5438 section 6.5)."""
 
 
 class _Entity(msgspec.Struct, frozen=True):
@@ -364,67 +328,11 @@ def _within(part: mime.Part, outer: _Entity, default: str = "text/plain") -> _En
 
 def _cpim(reader: _Reader, entity: _Entity) -> Said:
     try:
-        opened = cpim.parse(entity.data, _UNDERSTOOD)
+        opened = cpim.parse(entity.data, UNDERSTOOD)
     except cpim.CpimError as error:
         raise Malformed(f"Malformed message/cpim: {error}") from None
     said = reader.part(mime.Part(opened.content_headers, opened.content), entity)
-    return said if said.envelope is not None else msgspec.structs.replace(said, envelope=_envelope(opened))
-
-
-def _envelope(opened: cpim.Cpim) -> Envelope:
-    get = opened.get
-    sender, nick = _person(get("From"))
-    subject, stamp, name = get("Subject"), get("DateTime"), get("Message-ID", cpim.IMDN)
-    asked = get("Disposition-Notification", cpim.IMDN)
-    tokens = [] if asked is None else [one.partition(";")[0].strip() for one in asked.value.split(",")]
-    original = get("Original-To", cpim.IMDN)
-    sent_at = None if stamp is None else time_of(stamp.value)
-    routes = [
-        _uri(one) for one in opened.headers if one.name == "IMDN-Record-Route" and one.namespace == cpim.IMDN
-    ]
-    return Envelope(
-        sender=sender,
-        nick=nick,
-        subject=subject.value if subject is not None else "",
-        message_id=name.value if name is not None and _TOKEN.match(name.value) else "",
-        datetime=stamp.value.strip() if stamp is not None and sent_at is not None else "",
-        sent_at=sent_at,
-        wants=tuple(WANTED[token] for token in dict.fromkeys(tokens) if token in WANTED),
-        wants_failure="negative-delivery" in tokens,
-        original_to=_uri(original) if original is not None else "",
-        routes=tuple(route for route in routes[:MAX_ROUTES] if route),
-    )
-
-
-def _person(header: cpim.Header | None) -> tuple[Address | None, str]:
-    """Who From names, and what they call themselves."""
-    if header is None:
-        return None, ""
-    try:
-        nick, uri = cpim.parse_address(header.value)
-    except cpim.CpimError:
-        return None, ""
-    try:
-        return address_of(parse_uri(uri)), tidy_name(nick)
-    except AddressError:
-        return None, tidy_name(nick)
-
-
-def _uri(header: cpim.Header) -> str:
-    try:
-        uri = cpim.parse_address(header.value)[1]
-    except cpim.CpimError:
-        return ""
-    return uri if _TOKEN.match(uri) else ""
-
-
-def time_of(value: str) -> float | None:
-    """RFC 3339; None for anything else."""
-    try:
-        moment = datetime.fromisoformat(value.strip())
-        return moment.timestamp() if moment.tzinfo is not None else None
-    except (ValueError, OverflowError):
-        return None
+    return said if said.envelope is not None else msgspec.structs.replace(said, envelope=envelope_of(opened))
 
 
 _READERS: dict[str, Callable[[_Reader, _Entity], Said]] = {

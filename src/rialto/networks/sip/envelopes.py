@@ -17,7 +17,7 @@ import msgspec
 
 from rialto.model import richtext
 from rialto.model.message import Disposition, File, Message
-from rialto.networks.sip.bodies import WANTED
+from rialto.networks.sip.openings import WANTED
 from rialto.networks.sip.originals import Original
 from rialto.wire import cpim, imdn, mime, rcs_file
 from rialto.wire.imdn import Imdn

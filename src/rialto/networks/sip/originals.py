@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import msgspec
 
-from rialto.networks.sip.bodies import Envelope
+from rialto.networks.sip.openings import Envelope
 
 MAX_CHARACTERS = 1000
 _NONE = "-"
