@@ -140,6 +140,38 @@ async def test_who_declines_gets_pages(bridge, alice, bob) -> None:
     assert bob.methods() == ["INVITE", "ACK", "MESSAGE", "MESSAGE"]
 
 
+async def test_who_declines_gets_a_long_message_in_parts_and_the_trail_says_why(bridge, alice, bob) -> None:
+    gateway = bridge()
+    text = LONG[:4000].strip()
+    alice.say(BOB, text)
+    bob.answer(await bob.hears("INVITE"), "488 Not Acceptable Here")
+    parts = []
+    while not parts or not parts[-1].startswith(f"({len(parts)}/{len(parts)})"):
+        page = await bob.hears("MESSAGE")
+        bob.answer(page, "200 OK")
+        parts.append(page.text)
+    assert "".join(part.partition(") ")[2] for part in parts) == text
+    [last] = gateway.command_json("trail", "--last", "1")
+    assert "no session: 488 Not Acceptable Here" in str(gateway.command_json("trail", last["id"]))
+
+
+async def test_after_a_kill_the_session_is_gone_and_the_next_message_opens_another(
+    bridge, alice, bob
+) -> None:
+    gateway = bridge(sessions="always")
+    alice.say(BOB, "one")
+    talk, media = await bob.picks_up()
+    await received(media, 1)
+    gateway.kill()
+    gateway.start()
+    assert (await talk.hang_up()).status == 481
+    alice.say(BOB, "two")
+    _, again = await bob.picks_up()
+    # What was not known to have arrived comes once more, under its old name, and before that.
+    await eventually(lambda: any(b"two" in body for body in again.received.values()), "the second message")
+    assert set(again.received) & set(media.received) <= {next(iter(again.received))}
+
+
 async def test_a_real_telephone_that_takes_no_sessions_gets_pages(bridge, alice, baresip) -> None:
     # SES-4: baresip answers an offer without audio with a refusal of its own
     bridge(sessions="always")
