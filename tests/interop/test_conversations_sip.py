@@ -136,6 +136,21 @@ async def test_a_sip_user_is_told_of_the_message_that_asked(bridge, alice, bob, 
         assert "Disposition-Notification:" not in request.text, "none for a notification"
 
 
+async def test_what_was_asked_before_a_crash_is_told_after_it(bridge, alice, bob, say):
+    assert await say("did you?", CPIM, ASKING.format(to=ALICE)) == 200
+    stanza = await alice.gets(BOB, "did you?")
+    sent = alice.send_chat(BOB, "I ask as well", wants=True)
+    await bob.hears(1)
+    about = found(r"^imdn\.Message-ID: (.*)$", bob.received()[0].text)
+    bridge.kill()
+    bridge.start()
+    alice.plugin["xep_0184"].ack(stanza)
+    await bob.hears(2, 20)
+    assert found("<message-id>(.*)</message-id>", bob.received()[1].text) == "34jk324j"
+    assert await say(content_type=CPIM, body=imdn(about, "display", "displayed")) == 200
+    await alice.sees("a read mark", lambda: alice.marks(BOB) == [sent])
+
+
 async def test_a_failure_after_the_answer_is_told_as_it_was_asked_for(gateway, alice, bob, say):
     gateway(xmpp_peer("xa.example", "external"), sip_peer(answer="202"))  # RCT-14
     nobody = "nobody@xa.example"

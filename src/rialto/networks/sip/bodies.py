@@ -6,7 +6,7 @@
     application/im-iscomposing+xml       somebody is writing
     multipart/mixed, alternative, …      several of these, within bounds
     application/vnd.gsma.rcs-ft-http+xml a file on a server
-    S/MIME                               sealed; nobody here looks inside
+    S/MIME                               sealed, nobody here looks inside; of what is signed the words
 
 One table says who reads what. What an envelope says of its sender is given, not believed.
 """
@@ -217,13 +217,9 @@ def _smime(_: _Reader | None, entity: _Entity) -> Said:
 
 
 def _signed(reader: _Reader, entity: _Entity) -> Said:
-    """RFC 1847 section 2.1: the words are for everybody; the whole goes along, for whoever can check."""
-    parts = _parts(entity)
-    said = reader.part(parts[0], entity)
-    assert entity.media is not None
-    if said.imdns or said.composing is not None:
-        return said
-    return msgspec.structs.replace(said, sealed=(Sealed("smime", str(entity.media), entity.data),))
+    """RFC 1847 section 2.1: the words. They are for everybody; the signature would hold of nothing that is
+    written anew on another network, and stays behind."""
+    return reader.part(_parts(entity)[0], entity)
 
 
 # -- multiparts ----------------------------------------------------------------------------------------------
