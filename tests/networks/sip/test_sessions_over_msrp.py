@@ -184,7 +184,7 @@ async def test_a_cut_connection_ends_the_session_on_both_sides_and_the_next_mess
     # SES-28
     async with two_houses() as (montague, capulet):
         await told(montague.deliver(said("one")))
-        (flow,) = montague.network.msrp._flows
+        (flow,) = montague.network.msrp.connections.flows
         flow.link.abort()
         await until(lambda: not capulet.network.sessions and not montague.network.sessions)
         assert await told(montague.deliver(said("two", 2))) == "delivered 200 over MSRP"

@@ -21,9 +21,11 @@ from rialto.model.errors import ConfigError
 from rialto.net.certificates import Trust
 from rialto.net.dns import Resolver
 from rialto.net.tls import CertificateStore, KeyPair
+from rialto.networks.sip.msrp import connections
 from rialto.networks.sip.msrp import links as module
+from rialto.networks.sip.msrp.connections import parse_msrp_listen
 from rialto.networks.sip.msrp.leg import Leg
-from rialto.networks.sip.msrp.links import MsrpLinks, parse_msrp_listen
+from rialto.networks.sip.msrp.links import MsrpLinks
 from rialto.networks.sip.msrp.wire.relay import Granted
 from rialto.networks.sip.sessions.seam import DISCARD, Outcome, Place, Result, Terms
 from rialto.networks.sip.settings import Settings
@@ -262,7 +264,7 @@ async def test_a_cut_ends_every_session_and_says_what_is_in_doubt(house: MakeHou
     at_bob.received = lambda incoming: at_bob.told.put_nowait(("received", incoming.body))  # type: ignore[method-assign]
     alice.send(b"hello", "text/plain", message_id="id12", token="t1")
     await at_bob.hears("received", b"hello")
-    for flow in list(other.links._flows):
+    for flow in list(other.links.connections.flows):
         flow.link.abort()
     await at_bob.hears("closed")
     await at_alice.hears("outcome", "t1", Result.LOST, 0, True)
@@ -283,7 +285,7 @@ async def test_where_nobody_listens_the_session_is_over(house: MakeHouse) -> Non
 async def test_a_session_that_nobody_comes_for_is_over(
     house: MakeHouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "STRANGER_S", 0.01)
+    monkeypatch.setattr(module, "COMING_S", 0.01)
     other = await house("b.example", TCP)
     _, at_bob = other.open(other.place(), other.place(), active=False)
     await at_bob.hears("closed", "timeout")
@@ -293,9 +295,9 @@ async def test_a_session_that_nobody_comes_for_is_over(
 async def test_a_stranger_is_told_481_and_sent_away(
     house: MakeHouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "STRANGER_S", 0.05)
+    monkeypatch.setattr(connections, "STRANGER_S", 0.05)
     other = await house("b.example", TCP)
-    _, _, port = other.links.bound()[0]
+    _, _, port = other.links.connections.bound()[0]
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     lines = [
         "MSRP abcd SEND",
@@ -327,7 +329,7 @@ async def test_nobody_else_comes_by_the_session_of_one_that_we_connect(house: Ma
 
 async def test_nonsense_ends_its_connection(house: MakeHouse) -> None:
     other = await house("b.example", TCP)
-    reader, writer = await asyncio.open_connection("127.0.0.1", other.links.bound()[0][2])
+    reader, writer = await asyncio.open_connection("127.0.0.1", other.links.connections.bound()[0][2])
     writer.write(b"GET / HTTP/1.1\r\n\r\n")
     async with asyncio.timeout(5):
         assert await reader.read() == b""
@@ -478,7 +480,7 @@ async def test_tls_needs_a_certificate(house: MakeHouse) -> None:
 async def test_a_port_that_is_taken_is_an_error(house: MakeHouse) -> None:
     other = await house("b.example", TCP)
     with pytest.raises(ConfigError, match="free"):
-        await house("c.example", f"tcp:127.0.0.1:{other.links.bound()[0][2]}")
+        await house("c.example", f"tcp:127.0.0.1:{other.links.connections.bound()[0][2]}")
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,8 @@
-"""All MSRP connections of one network: where others connect to, and where we do (RFC 4975 section 5.4).
+"""The sessions of one network over MSRP: where their ends are, and how they come by their connections.
 
-    reserve ──► Place, for the description ──► open(Terms) ──► Leg ──┬─ active: a flow that is there, or a new
-    one
-                                                                     └─ passive: the book waits for its first
-                                                                     SEND
+    reserve ──► Place, for the description ──► open(Terms) ──► Leg
+                                                                ├─ active: a flow that is there, or a new one
+                                                                └─ passive: the book waits for its first SEND
 
 A connection is used by all sessions that go to the same place. Whoever can't bear that (481 or 506 to the
 first SEND of a further session) gets a connection for each from then on.
@@ -12,46 +11,35 @@ first SEND of a further session) gets a connection for each from then on.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections import OrderedDict
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 import structlog
 
 from rialto.core.network import LinkState
-from rialto.model.errors import AddressError, ConfigError
+from rialto.model.errors import AddressError
 from rialto.net.certificates import NameKind, Trust, describe, proves
-from rialto.net.dns import DnsError, Resolver
-from rialto.net.hostport import join_host_port, split_host_port
-from rialto.net.link import Link, LinkError, LinkLimits, connect
-from rialto.net.listen import Listener, ListenLimits, serve
+from rialto.net.dns import Resolver
+from rialto.net.hostport import join_host_port
+from rialto.net.link import LinkError
 from rialto.net.tls import CertificateStore
-from rialto.networks.sip.msrp.flow import EMPTY_S, MsrpFlow, Tap, new_id
+from rialto.networks.sip.msrp.connections import PORT, MsrpConnections
+from rialto.networks.sip.msrp.flow import MsrpFlow, Tap, new_id
 from rialto.networks.sip.msrp.leg import Leg
 from rialto.networks.sip.msrp.relays import RelayDesk
 from rialto.networks.sip.msrp.wire.relay import Granted
 from rialto.networks.sip.msrp.wire.session import Session, SessionBook
-from rialto.networks.sip.msrp.wire.terms import Timing
 from rialto.networks.sip.msrp.wire.uri import MsrpUri, parse_path
 from rialto.networks.sip.sessions.seam import DISCARD, Owner, Place, Terms
 from rialto.networks.sip.settings import Settings
 
 _log = structlog.get_logger(__name__)
 
-PORT = 2855
-STRANGER_S = 30.0
-"""How long a connection may stand that nobody's session has come by, and a session may wait for its
-connection."""
-STOP_S = 1.0
-"""How long connections have for their goodbyes."""
+COMING_S = 30.0
+"""How long a session may wait for its other end."""
 RELAY_CHUNK_BYTES = 2048
 """QUIRK(Kamailio): its relay takes a chunk only as a whole, into a buffer of 4096 bytes by default."""
 _WILDCARDS = ("0.0.0.0", "::", "")
-_MAX_LONERS = 1000
-
-Where = tuple[bool, str, int]
-"""(whether over TLS, host, port): what a connection is shared by."""
 
 
 class MsrpLinks:
@@ -78,55 +66,29 @@ class MsrpLinks:
         self.name = name
         self._server_name = server_name
         self._certificates = certificates
-        self._dns = dns
-        self._clock = clock
         self._count = count
-        self._tap = tap
-        self._listens = [parse_msrp_listen(text) for text in settings.msrp]
-        self._timing = Timing(keepalive_s=settings.keepalive_s)
         self._book = SessionBook()
-        self._listeners: list[tuple[bool, Listener]] = []
-        self._flows: set[MsrpFlow] = set()
-        self._pool: dict[Where, MsrpFlow] = {}
-        self._connecting: dict[Where, asyncio.Task[MsrpFlow]] = {}
-        self._loners: OrderedDict[Where, None] = OrderedDict()
+        self.connections = MsrpConnections(
+            settings,
+            self._book,
+            name=name,
+            server_name=server_name,
+            certificates=certificates,
+            dns=dns,
+            clock=clock,
+            count=count,
+            on_lost=self._lost,
+            tap=tap,
+        )
         self._waiting: dict[Leg, asyncio.TimerHandle] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._legs: set[Leg] = set()
-        self._emptied: asyncio.Event | None = None
         self._granted: dict[tuple[str, ...], Granted] = {}
-        self._relays = RelayDesk(settings, self, trust) if settings.msrp_relays else None
+        self._relays = RelayDesk(settings, self.connections, trust) if settings.msrp_relays else None
 
     async def start(self) -> None:
         """Open every listener, and ask the relays. Raises ConfigError."""
-        for secure, host, port in self._listens:
-            if secure and not self._certificates:
-                raise ConfigError(
-                    "networks.sip.msrp",
-                    "a certificate, for tls:",
-                    "name one under [tls] certificates, or listen without tls",
-                )
-            try:
-                listener = await serve(
-                    host,
-                    port,
-                    self._accept,
-                    tls=(lambda: self._certificates.server(domain=self._server_name)) if secure else None,
-                    limits=ListenLimits(max_connections=self.settings.max_connections),
-                    link_limits=LinkLimits(handshake_s=STRANGER_S),
-                    label="msrps" if secure else "msrp",
-                )
-            except OSError as error:
-                raise ConfigError(
-                    "networks.sip.msrp",
-                    f"{join_host_port(host, port)} free: {error.strerror}",
-                    "choose an address of this machine and a port that nobody else uses",
-                ) from error
-            self._listeners.append((secure, listener))
-            address = join_host_port(listener.host, listener.port)
-            _log.info(
-                "listening", network=self.name, transport="msrps" if secure else "msrp", address=address
-            )
+        await self.connections.start()
         if self._relays is not None:
             await self._relays.start()
 
@@ -134,31 +96,20 @@ class MsrpLinks:
         """Close everything; nobody is told."""
         if self._relays is not None:
             self._relays.stop()
-        for _, listener in self._listeners:
-            listener.close()
-        for task in [*self._tasks, *self._connecting.values()]:
+        for task in self._tasks:
             task.cancel()
         for leg in list(self._legs):
             leg.close()
-        for flow in list(self._flows):
-            flow.close()
-        self._listeners.clear()
-        if self._flows:
-            self._emptied = asyncio.Event()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(STOP_S):
-                    await self._emptied.wait()
-        for flow in list(self._flows):
-            flow.link.abort()
+        await self.connections.stop()
 
-    def bound(self) -> list[tuple[bool, str, int]]:
-        """(whether over TLS, host, port) of everything that listens."""
-        return [(secure, listener.host, listener.port) for secure, listener in self._listeners]
+    def _lost(self, flow: MsrpFlow) -> None:
+        if self._relays is not None:
+            self._relays.lost(flow)
 
     def links(self) -> list[LinkState]:
         """For `rialto peers`."""
         states = []
-        for flow in self._flows:
+        for flow in self.connections.flows:
             peers = sorted({leg.terms.trunk.peer.name for leg in flow.legs})
             states.append(
                 LinkState(
@@ -182,9 +133,9 @@ class MsrpLinks:
         certificate, or no relay is ready."""
         if self._relays is not None:
             return self._at_relay(secure)
-        for over_tls, listener in self._listeners:
-            if over_tls is secure and (not family_of or (":" in listener.host) == (":" in family_of)):
-                return self._at(listener.host, listener.port, secure)
+        for over_tls, host, port in self.connections.bound():
+            if over_tls is secure and (not family_of or (":" in host) == (":" in family_of)):
+                return self._at(host, port, secure)
         if secure and not self._certificates:
             return None
         return self._at("", DISCARD, secure)
@@ -221,7 +172,7 @@ class MsrpLinks:
         )
         self._book.add(session)
         self._legs.add(leg)
-        self._waiting[leg] = loop.call_later(STRANGER_S, self._late, leg)
+        self._waiting[leg] = loop.call_later(COMING_S, self._late, leg)
         if wrong:
             loop.call_soon(leg.fail, wrong)
         elif granted is not None:
@@ -291,7 +242,7 @@ class MsrpLinks:
         where = (terms.media.secure, host, port)
         name = terms.trunk.settings.tls_name or first.host
         try:
-            flow = await self._flow_to(where, name)
+            flow = await self.connections.flow_to(where, name)
         except LinkError as error:
             self._count("msrp", "unreachable")
             leg.fail(str(error))
@@ -321,88 +272,10 @@ class MsrpLinks:
             return ""
         return flow.proves(name, terms.trunk.trust)
 
-    async def _flow_to(self, where: Where, name: str) -> MsrpFlow:
-        """A connection to there: the one that there is, or a new one, for all who want one. Raises
-        LinkError."""
-        if where in self._loners:
-            return await self.connect(where, name)
-        flow = self._pool.get(where)
-        if flow is not None and flow.alive and not flow.link.closed:
-            return flow
-        task = self._connecting.get(where)
-        if task is None:
-            task = asyncio.get_running_loop().create_task(self.connect(where, name))
-            self._connecting[where] = task
-            task.add_done_callback(lambda _: self._connecting.pop(where, None))
-        flow = await asyncio.shield(task)
-        self._pool[where] = flow
-        return flow
-
-    async def connect(self, where: Where, name: str) -> MsrpFlow:
-        """A connection of our own. RFC 4975 section 6.2: to the addresses of a name, one after the other.
-        Raises LinkError."""
-        secure, host, port = where
-        try:
-            addresses = (await self._dns.addresses(host)).records
-        except DnsError as error:
-            raise LinkError("connect", str(error)) from None
-        failure = LinkError("connect", f"{host} has no address")
-        for address in addresses:
-            try:
-                link = await connect(
-                    address,
-                    port,
-                    tls=self._certificates.client(name, own_domain=self._server_name) if secure else None,
-                    limits=LinkLimits(handshake_s=None),
-                    timeout_s=self.settings.connect_timeout_s,
-                    label=f"msrp {join_host_port(host, port)}",
-                )
-            except LinkError as error:
-                failure = error
-            else:
-                self._count("msrp", "connected")
-                return self.adopt(link)
-        raise failure
-
-    def _accept(self, link: Link[Any]) -> None:
-        self._count("msrp", "accepted")
-        self.adopt(link)
-
-    def adopt(self, link: Link[Any]) -> MsrpFlow:
-        """A connection has been made, by us or to us."""
-        loop = asyncio.get_running_loop()
-        flow = MsrpFlow(
-            link,
-            self._book,
-            now=loop.time,
-            clock=self._clock,
-            timing=self._timing,
-            idle_s=self.settings.idle_s,
-            count=self._count,
-            on_lost=self._lost,
-            tap=self._tap,
-        )
-        self._flows.add(flow)
-        return flow
-
-    def _lost(self, flow: MsrpFlow) -> None:
-        self._flows.discard(flow)
-        if self._emptied is not None and not self._flows:
-            self._emptied.set()
-        for where in [where for where, pooled in self._pool.items() if pooled is flow]:
-            del self._pool[where]
-        if self._relays is not None:
-            self._relays.lost(flow)
-
     def _retry(self, leg: Leg) -> bool:
-        """A further session was refused on a connection: from now on, each has its own there."""
-        where = next((where for where, flow in self._pool.items() if flow is leg.flow), None)
-        if where is None:
+        """A further session was refused on a shared connection: it is given one of its own."""
+        if leg.flow is None or not self.connections.part(leg.flow):
             return False
-        self._count("msrp", "not-shared")
-        self._loners[where] = None
-        if len(self._loners) > _MAX_LONERS:
-            self._loners.popitem(last=False)
         leg.leave_flow()
         self._spawn(self._reach(leg))
         return True
@@ -411,21 +284,3 @@ class MsrpLinks:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-def parse_msrp_listen(text: str) -> tuple[bool, str, int]:
-    """Read `tcp:address:port` or `tls:address:port`; (whether over TLS, address, port). Raises
-    ConfigError."""
-    transport, _, rest = text.partition(":")
-    try:
-        if transport not in ("tcp", "tls"):
-            raise ValueError("expected tcp: or tls: in front")
-        host, port = split_host_port(rest, PORT)
-    except ValueError as error:
-        raise ConfigError(
-            "networks.sip.msrp", f"{text!r}: {error}", "write for example tls:192.0.2.1:2855"
-        ) from None
-    return transport == "tls", host, port
-
-
-__all__ = ["EMPTY_S", "MsrpLinks", "parse_msrp_listen"]

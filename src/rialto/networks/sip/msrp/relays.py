@@ -10,22 +10,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from typing import TYPE_CHECKING
 
 import structlog
 
 from rialto.model.errors import AddressError, ConfigError
 from rialto.net.certificates import Trust
 from rialto.net.link import LinkError
+from rialto.networks.sip.msrp.connections import PORT, MsrpConnections
 from rialto.networks.sip.msrp.flow import MsrpFlow, new_id
 from rialto.networks.sip.msrp.wire.heads import Head
 from rialto.networks.sip.msrp.wire.relay import Denied, Granted, RelayLogin
 from rialto.networks.sip.msrp.wire.uri import MsrpUri, parse_uri
 from rialto.networks.sip.settings import Settings, secret
 from rialto.networks.sip.wire.digest import Secret
-
-if TYPE_CHECKING:
-    from rialto.networks.sip.msrp.links import MsrpLinks
 
 _log = structlog.get_logger(__name__)
 
@@ -41,7 +38,7 @@ AHEAD_S = 30.0
 class RelayDesk:
     """Our relays. `flow` is the connection to the nearest, None while there is none."""
 
-    def __init__(self, settings: Settings, links: MsrpLinks, trust: Trust) -> None:
+    def __init__(self, settings: Settings, connections: MsrpConnections, trust: Trust) -> None:
         """Raises ConfigError."""
         try:
             self._relays = [parse_uri(text) for text in settings.msrp_relays]
@@ -56,7 +53,7 @@ class RelayDesk:
             settings.msrp_password_env,
         )
         self._secret = Secret(settings.msrp_username, password)
-        self._links = links
+        self._connections = connections
         self._trust = trust
         self._stock: deque[tuple[Granted, float | None]] = deque()
         self._login: RelayLogin | None = None
@@ -113,7 +110,7 @@ class RelayDesk:
     async def _connect(self) -> None:
         relay = self._relays[0]
         try:
-            flow = await self._links.connect((relay.secure, relay.host, relay.port or 2855), relay.host)
+            flow = await self._connections.connect((relay.secure, relay.host, relay.port or PORT), relay.host)
         except LinkError as error:
             _log.warning("msrp relay not reached", relay=str(relay), why=str(error))
             self._later()

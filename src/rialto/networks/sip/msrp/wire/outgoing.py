@@ -1,7 +1,9 @@
 """A message of ours on its way: content that waits, chunks that were sent, answers that are due.
 
-QUEUED ──first chunk──► SENDING ──last byte──► SENT ──all answered──► TAKEN ──reports──► CONFIRMED
-   └──────────┴────────────────────────────────┴────────an error────────┴──► FAILED
+    QUEUED ──first chunk──► SENDING ──last byte──► SENT ──all answered──► TAKEN ──reports──► CONFIRMED
+       └──────────┴────────────────────────────────┴────────an error────────┴──► FAILED
+
+What has been sent of it is not kept.
 """
 
 from __future__ import annotations
