@@ -121,11 +121,6 @@ class Leg:
         """Whether its connection is encrypted."""
         return self.flow is not None and self.flow.secured
 
-    @property
-    def remote(self) -> str:
-        """Who is at the other end of its connection, for people."""
-        return "" if self.flow is None else f"{self.flow.remote[0]}:{self.flow.remote[1]}"
-
     def send(
         self,
         body: bytes | None,
@@ -212,17 +207,6 @@ class Leg:
         self._forget(message)
         self.flow.machine.refuse(message, status, comment)
         self.flow.wake()
-
-    def pause(self) -> None:
-        """No more content, please: whoever takes it can't keep up. Holds up every session on the
-        connection."""
-        if self.flow is not None:
-            self.flow.link.pause_reading()
-
-    def resume(self) -> None:
-        """Go on."""
-        if self.flow is not None:
-            self.flow.link.resume_reading()
 
     def close(self) -> None:
         """Nothing more is to be told."""
