@@ -40,8 +40,12 @@ def name_of(request: Request, sender: Address) -> str:
     ):
         return ""
     from_ = request.from_
-    if not from_.display and "P-Asserted-Identity" not in firsts:
-        return ""
+    if "P-Asserted-Identity" not in firsts:
+        if not from_.display:
+            return ""
+        uri = from_.uri
+        if uri.host == sender.domain and uri.user == sender.local:  # as nearly always
+            return tidy_name(from_.display)
     names = [from_]
     try:
         for line in request.get_all("P-Asserted-Identity"):
