@@ -8,6 +8,7 @@ import pytest
 from interop.gateway import sip_peer, xmpp_peer
 from interop.peers import addresses
 from interop.peers.sip_phone import MICROSOFT, SipPhone
+from interop.peers.sipp_calls import calls
 from interop.peers.xmpp_chat import ChatClient
 from interop.peers.xmpp_client import eventually
 
@@ -197,6 +198,13 @@ async def test_bob_calls_with_audio_only_and_is_refused(bridge, alice, bob) -> N
     answer, _ = await bob.invite(ALICE, audio)
     assert answer.status == 488
     assert "only messages" in answer["warning"]
+
+
+async def test_sipp_calls_and_hangs_up_a_hundred_times(bridge, alice, sipp) -> None:
+    gateway = bridge()
+    assert await calls(sipp, "carol", PORT + 2, 100) == 100
+    await eventually(lambda: gateway.queue_length() == 0, "nothing is left")
+    assert not gateway.says('"level": "error"')
 
 
 async def test_bob_on_lync_writes_within_the_dialog(bridge, alice, bob) -> None:
