@@ -504,6 +504,22 @@ async def test_a_failure_that_comes_later_is_reported() -> None:
         assert link.reports == [("m7", 403, 5)]
 
 
+async def test_whoever_was_not_there_a_moment_ago_can_not_be_called() -> None:
+    # SES-11
+    async with SessionStage() as stage:
+        stage.hub.at_once = None
+        bob = await proxied(stage)
+        link = await called(stage, bob)
+        link.says(Incoming(b"hello"))
+        inbound = stage.hub.accepted[0][2]
+        inbound.stored()
+        inbound.settled(Outcome.FAILED, Refused(Reason.NOT_FOUND, "nobody of that name"))
+        bob.call(call_id="c2")
+        while (answer := await bob.hears()).call_id != "c2":
+            pass
+        assert answer.status == 404
+
+
 async def test_whoever_wants_no_failure_reports_gets_a_notice_instead() -> None:
     async with SessionStage() as stage:
         stage.hub.at_once = None

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from rialto.core.network import Origin
 from rialto.model.address import Address
-from rialto.model.errors import AddressError
+from rialto.model.errors import AddressError, Reason, Refused
 from rialto.networks.sip.addresses import address_of
 from rialto.networks.sip.identity import Sender
 from rialto.networks.sip.sessions import offers
@@ -64,6 +64,8 @@ class Answering:
             self._desk.reception.answer(transaction, 503, None, (("Retry-After", "60"),))
             return
         refusal = self._desk.hub.would_refuse(sender.address, recipient, origin)
+        if refusal is None and self._desk.learnt.is_nobody(recipient.bare):
+            refusal = Refused(Reason.NOT_FOUND, "there is nobody of that name")
         if refusal is not None:  # SES-11
             self._desk.reception.refuse(transaction, refusal)
             return

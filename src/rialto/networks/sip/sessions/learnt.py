@@ -1,4 +1,4 @@
-"""What has been learnt of people on the way: who takes no session, and how long a message may be."""
+"""What has been learnt of people: who takes no session, how long a message may be, who is not there."""
 
 from __future__ import annotations
 
@@ -6,9 +6,13 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 from rialto.model.address import Address
+from rialto.model.errors import Reason
 from rialto.networks.sip.sessions.policy import remembered_s
 
 MAX_REMEMBERED = 10_000
+NOBODY = (Reason.NOT_FOUND, Reason.GONE)
+NOBODY_S = 300.0
+"""For so long somebody who did not exist is taken not to."""
 
 
 class Learnt:
@@ -19,6 +23,7 @@ class Learnt:
         self._declined: OrderedDict[Address, float] = OrderedDict()
         self._limits: OrderedDict[Address, int] = OrderedDict()
         self._broken: OrderedDict[str, None] = OrderedDict()
+        self._nobody: OrderedDict[Address, float] = OrderedDict()
 
     def declined(self, person: Address, status: int) -> None:
         """They have turned a session down, with that status (0: they did not even answer)."""
@@ -48,6 +53,18 @@ class Learnt:
     def limit(self, person: Address, otherwise: int) -> int:
         """How long a message to them may be."""
         return min(otherwise, self._limits.get(person, otherwise))
+
+    def nobody(self, person: Address) -> None:
+        """The other network says that there is no such person."""
+        self._nobody[person] = self._now() + NOBODY_S
+        self._nobody.move_to_end(person)
+        if len(self._nobody) > MAX_REMEMBERED:
+            self._nobody.popitem(last=False)
+
+    def is_nobody(self, person: Address) -> bool:
+        """Whether it has said so lately."""
+        until = self._nobody.get(person)
+        return until is not None and until > self._now()
 
     def broke(self, content_id: str) -> bool:
         """A session broke under that content; whether it was the first time."""

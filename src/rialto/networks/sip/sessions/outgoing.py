@@ -11,9 +11,10 @@ from msgspec.structs import replace
 from rialto.core.network import Features, Peer, hop
 from rialto.model.address import Address
 from rialto.model.errors import Busy, DeliveryError, Reason, Refused
-from rialto.model.message import Kind, Message
+from rialto.model.message import Kind, Message, Report
 from rialto.networks.sip.conditions import meaning
 from rialto.networks.sip.sessions.carrier import Fate, Parcel
+from rialto.networks.sip.sessions.learnt import NOBODY
 from rialto.networks.sip.sessions.policy import Facts, Way, way
 from rialto.networks.sip.trunk import Trunk
 
@@ -65,6 +66,8 @@ class Outgoing:
         settings, content = trunk.settings, delivery.content
         if settings.sessions == "never":
             return False
+        if isinstance(content, Report) and content.reason in NOBODY:
+            self._desk.learnt.nobody(content.sender.bare)
         is_message = isinstance(content, Message)
         key = (content.sender.bare, content.recipient.bare)
         conversation = self._desk.conversations.get(key)

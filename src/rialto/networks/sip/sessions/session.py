@@ -22,6 +22,7 @@ from rialto.networks.sip.sessions.dialog_carrier import (
     typing_of,
 )
 from rialto.networks.sip.sessions.file_carrier import FileCarrier
+from rialto.networks.sip.sessions.learnt import NOBODY
 from rialto.networks.sip.sessions.msrp_carrier import MsrpCarrier
 from rialto.networks.sip.sessions.seam import Incoming
 from rialto.networks.sip.sessions.spoken import Said, Uttered, msrp_status
@@ -212,6 +213,11 @@ class Session:
             return False
         self.carrier.report(message_id, status, size, comment)
         return True
+
+    def failed(self, error: DeliveryError) -> None:
+        """A message of theirs did not arrive."""
+        if error.reason in NOBODY:
+            self.desk.learnt.nobody(self.conversation.local)
 
     # -- in -----------------------------------------------------------------------------------------------
 

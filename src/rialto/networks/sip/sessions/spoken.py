@@ -12,6 +12,9 @@ from rialto.networks.sip.sessions.seam import Incoming
 class Reporter(Protocol):
     """The session that it came over."""
 
+    def failed(self, error: DeliveryError) -> None:
+        """A message of theirs did not arrive."""
+
     def report(self, message_id: str, status: int, size: int | None = None, comment: str = "") -> bool:
         """Report on a message of theirs; False where that can't be done any more."""
 
@@ -70,6 +73,8 @@ class Said:
         if not self._open:
             return False
         self._open = False
+        if error is not None:
+            self._session.failed(error)
         if error is None or self._incoming.failure_report == "no":
             return error is None
         return self._session.report(self._incoming.message_id, msrp_status(error), self._size, error.text)
