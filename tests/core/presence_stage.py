@@ -16,6 +16,8 @@ from pathlib import Path
 
 from rialto.core.metrics import Metrics
 from rialto.core.network import Origin, PairView, Peer, Side, Verb
+from rialto.core.policy import PolicySettings
+from rialto.core.policy.gate import Gate
 from rialto.core.presence import Presence, PresenceSettings
 from rialto.core.routing import Routes
 from rialto.model.address import Address
@@ -168,7 +170,10 @@ def template() -> Iterator[sqlite3.Connection]:
 class Stage:
     """One hub's presence between two wires; `restart` is a crash and a new process on the same disk."""
 
-    def __init__(self, settings: PresenceSettings | None = None) -> None:
+    def __init__(
+        self, settings: PresenceSettings | None = None, policy: PolicySettings | None = None
+    ) -> None:
+        self.policy = policy or PolicySettings()
         self.settings = settings or PresenceSettings()
         self.time = FakeTime()
         self.disk = Disk()
@@ -182,11 +187,15 @@ class Stage:
 
     def start(self, *, go: bool = True) -> None:
         self.metrics = Metrics()
+        self.gate = Gate(
+            self.policy, own_domain="gw.example", clock=self.time.clock, count=self.metrics.count
+        )
         self.presence = Presence(
             settings=self.settings,
             metrics=self.metrics,
             clock=self.time.clock,
             candidates=self.routes.candidates,
+            gate=self.gate,
         )
         self.presence.start(
             {"xmpp": self.xmpp, "sip": self.sip},

@@ -38,7 +38,8 @@ from rialto.core.limits import Buckets
 from rialto.core.memory import Memory
 from rialto.core.metrics import Metrics
 from rialto.core.network import Inbound, Network, Origin, Peer
-from rialto.core.policy import Facts, decide
+from rialto.core.policy import Decision, Facts, PolicySettings, decide
+from rialto.core.policy.gate import Gate
 from rialto.core.presence import Presence, PresenceSettings
 from rialto.core.receipts import Given, Receipts
 from rialto.core.recent import Known
@@ -51,6 +52,7 @@ from rialto.core.settings import QueueSettings
 from rialto.core.settlement import Settlement
 from rialto.core.trail import Event, Stop
 from rialto.model.address import Address
+from rialto.model.agreement import Traffic
 from rialto.model.errors import Busy, DeliveryError, Reason, Refused
 from rialto.model.message import Composing, Content, Disposition, Message, encode
 from rialto.store import units
@@ -84,6 +86,7 @@ class Hub:
         clock: Callable[[], float],
         metrics: Metrics | None = None,
         presence: PresenceSettings | None = None,
+        policy: PolicySettings | None = None,
     ) -> None:
         self.store = store
         self.settings = settings
@@ -140,11 +143,15 @@ class Hub:
             metrics=self.metrics,
             clock=clock,
         )
+        self.gate = Gate(
+            policy or PolicySettings(), own_domain=server_name, clock=clock, count=self.metrics.count
+        )
         self.presence = Presence(
             settings=presence or PresenceSettings(),
             metrics=self.metrics,
             clock=clock,
             candidates=self._candidates,
+            gate=self.gate,
         )
         self.faces = Faces(clock, self._candidates)
         self._queue: Queue | None = None
@@ -204,6 +211,8 @@ class Hub:
         )
         self._notices.start(self.networks)
         self.faces.start(self.networks, loop.call_soon)
+        self.gate.on_change(self.presence.review)
+        self.gate.start(loop.call_later)
 
     def go(self) -> None:
         """The networks are up: begin to deliver."""
@@ -214,6 +223,7 @@ class Hub:
         """Put nothing more on the wire, wait for the answers that are due, write everything down."""
         if self._queue is None:
             return  # it never came so far
+        self.gate.stop()
         self.presence.stop()
         quiet = asyncio.Event()
         self._queue.hold(quiet.set)
@@ -267,6 +277,7 @@ class Hub:
             self.count("refused", peer.name, refusal[1].reason)
             self._say_refused(message, origin, *refusal)
             raise refusal[1]
+        leave = self._leave(message, origin) if self.gate.leave is not None else None
         if message.relation is not None:
             message = self._relations.known(message, peer)
         message = replace(message, hops=(*message.hops, self._token), nick=self.faces.heard(message))
@@ -298,6 +309,9 @@ class Hub:
             Event(now, Stop.RECEIVED, f"from {peer.name} over {peer.network}", seen),
             Event(now, Stop.ROUTED, f"to {item.peer.name} over {item.peer.network}"),
         ]
+        if leave is not None:
+            item.grounds = leave.grounds
+            events.append(Event(now, Stop.ALLOWED, leave.text, leave.noted))
         if message.relation is not None:
             item.ready = False
         self._register.add(item)
@@ -306,8 +320,11 @@ class Hub:
         if writer.backlog > MAX_BACKLOG_UNITS:
             self.congested = True
 
-    def would_refuse(self, sender: Address, recipient: Address, origin: Origin) -> DeliveryError | None:
-        """What `accept` would say now to a message between these two; nobody's rate is charged for asking."""
+    def would_refuse(
+        self, sender: Address, recipient: Address, origin: Origin, service: Traffic = Traffic.MESSAGE
+    ) -> DeliveryError | None:
+        """What `accept` would say now to a message between these two, or to something else if leave is asked
+        for another service; nobody's rate is charged for asking."""
         candidates, same_destination = self._ways(recipient.domain, origin)
         refusal = decide(
             Facts(
@@ -321,7 +338,9 @@ class Hub:
                 sender_wait_s=0.0,
             )
         )
-        return None if refusal is None else refusal[1]
+        if refusal is not None:
+            return refusal[1]
+        return self.gate.refusal(sender, recipient, service, origin)
 
     def receipt(
         self,
@@ -353,6 +372,9 @@ class Hub:
 
     def compose(self, composing: Composing, origin: Origin) -> None:
         """Somebody is writing, or has stopped: passed on if that can be done now. Never raises."""
+        if self.gate.refusal(composing.sender, composing.recipient, Traffic.MESSAGE, origin) is not None:
+            self.count("ignored", origin.peer.network, "typing")
+            return
         self._notices.compose(composing, origin)
 
     def returned(self, message_id: str, error: DeliveryError, origin: Origin) -> None:
@@ -467,6 +489,15 @@ class Hub:
     def _back(self, person: Address, origin_peer: str) -> tuple[Peer, ...]:
         candidates = self._routes.candidates(person.domain, "")
         return tuple(sorted(candidates, key=lambda peer: peer.name != origin_peer))
+
+    def _leave(self, message: Message, origin: Origin) -> Decision | None:
+        """By what it may pass. Raises DeliveryError."""
+        try:
+            return self.gate.take(message, origin)
+        except DeliveryError as error:
+            self.count("refused", origin.peer.name, error.reason)
+            self._say_refused(message, origin, "leave", error)
+            raise
 
     def _say_refused(self, message: Message, origin: Origin, rule: str, error: DeliveryError) -> None:
         """Log it; of each peer and rule once in a while, for it can happen at any rate."""

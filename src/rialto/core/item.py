@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rialto.core.network import NOTHING_KNOWN, Hop, Inbound, Outcome, Peer
+from rialto.core.policy.decision import NO_GROUNDS
 from rialto.core.trail import Event
 from rialto.model.errors import DeliveryError
 from rialto.model.message import Content
@@ -17,7 +18,8 @@ class Item:
     """One message or report under way, from its commit to its outcome."""
 
     __slots__ = (
-        "adapted", "alternatives", "attempt", "current", "domain", "events", "expires_at", "fidelity", "id",
+        "adapted", "alternatives", "attempt", "current", "domain", "events", "expires_at", "fidelity",
+        "grounds", "id",
         "inbound", "lane", "origin_peer", "part_count", "parts", "peer", "ready", "received_at", "size_bytes",
         "stable_key", "uncertain", "whole", "written",
     )  # fmt: skip
@@ -59,6 +61,8 @@ class Item:
         """What is on the wire now."""
         self.written = False
         """It is on disk."""
+        self.grounds = NO_GROUNDS
+        """By what leave it passes."""
         self.uncertain = False
         """It has been on the wire, and may have arrived."""
         self.lane: Lane | None = None

@@ -14,6 +14,8 @@ from prometheus_client.metrics_core import CounterMetricFamily
 COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "accepted": ("Messages taken on: on disk and acknowledged.", ("peer",)),
     "refused": ("Messages refused before anything was kept.", ("peer", "reason")),
+    "policy_refused": ("What was not given leave, by the step that decided.", ("step", "service")),
+    "policy_would": ("What a rule that only counts would have done.", ("rule", "effect")),
     "duplicates": ("Messages recognised as already taken on.", ("peer",)),
     "settled": ("Messages whose delivery ended.", ("peer", "outcome")),
     "retries": ("Attempts that failed and will be repeated.", ("peer", "reason")),

@@ -10,6 +10,7 @@ import msgspec
 from rialto.core import metering, trail
 from rialto.core.item import Item
 from rialto.core.network import Peer
+from rialto.core.policy.decision import NO_GROUNDS, Grounds, noted_grounds
 from rialto.core.trail import Event, Stop
 from rialto.model.address import Address
 from rialto.model.errors import AddressError, DeliveryError
@@ -128,6 +129,14 @@ def note(message: Message, seen: dict[str, Any]) -> None:
 def disposition(text: str) -> Disposition | None:
     """What a receipt said, from its trail."""
     return _disposition(_first(text).get("disposition"))
+
+
+def grounds(text: str) -> Grounds:
+    """By what leave a message passes, from its trail."""
+    if f'"{Stop.ALLOWED.value}"' not in text:
+        return NO_GROUNDS
+    allowed = [event for event in trail.decode(text) if event.stop is Stop.ALLOWED]
+    return noted_grounds(allowed[0].data) if allowed else NO_GROUNDS
 
 
 def parts(row: Row) -> int:

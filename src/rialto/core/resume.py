@@ -85,6 +85,7 @@ def _taken_up(
         stable_key=row.stable_key,
         attempt=row.attempts + 1,
     )
+    item.grounds = records.grounds(row.trail)
     item.written = True
     item.uncertain = True
     item.events.append(Event(now, Stop.RESUMED, "found on disk after a restart"))

@@ -20,6 +20,8 @@ class Stop(enum.StrEnum):
     RECEIVED = "received"
     DUPLICATE = "duplicate"
     ROUTED = "routed"
+    ALLOWED = "allowed"
+    """By what agreement or rule it may pass."""
     RESUMED = "resumed"
     """Found on disk after a restart."""
     ADAPTED = "adapted"

@@ -51,6 +51,8 @@ class Reason(enum.StrEnum):
     NOT_AUTHENTICATED = "not-authenticated"
     FORBIDDEN = "forbidden"
     POLICY = "policy"
+    NO_AGREEMENT = "no-agreement"
+    NOT_ENTITLED = "not-entitled"
     NOT_FOUND = "not-found"
     DOMAIN_NOT_FOUND = "domain-not-found"
     GONE = "gone"

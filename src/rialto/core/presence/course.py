@@ -402,6 +402,10 @@ class Course:
                 watch.say = watch.owed = Verb.FETCH
                 self.pace.slowly([watch])
 
+    def later(self, delay_s: float, call: Callable[[], None]) -> None:
+        """Call it after a while, unless everything stops before."""
+        self._call_later(delay_s, lambda: None if self._stopped else call())
+
     def note(self, watch: Watch, what: str, text: str) -> None:
         """Add to the history."""
         if watch.durable:

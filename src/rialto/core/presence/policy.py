@@ -11,7 +11,7 @@ from collections.abc import Callable
 import msgspec
 
 from rialto.core.network import Peer
-from rialto.core.policy import not_encrypted
+from rialto.core.policy.passing import not_encrypted
 from rialto.model.errors import Busy, DeliveryError, Reason, Refused
 from rialto.model.presence import Pair
 

@@ -25,15 +25,18 @@ from msgspec.structs import replace
 from rialto.core.limits import Buckets
 from rialto.core.metrics import Metrics
 from rialto.core.network import Origin, PairView, Peer, Side, Verb, Watcher
+from rialto.core.policy.gate import Gate
 from rialto.core.presence import records
 from rialto.core.presence.course import Course
 from rialto.core.presence.machine import Act, Event
 from rialto.core.presence.policy import Facts, decide
+from rialto.core.presence.review import Review
 from rialto.core.presence.settings import PresenceSettings
 from rialto.core.presence.voice import Candidates
 from rialto.core.presence.watch import Look, Watch, clean
 from rialto.core.presence.watchers import watchers
 from rialto.model.address import Address
+from rialto.model.agreement import Traffic
 from rialto.model.errors import DeliveryError, Reason, Refused
 from rialto.model.presence import Document, Grant, Pair
 
@@ -54,12 +57,16 @@ class Presence:
         metrics: Metrics,
         clock: Callable[[], float],
         candidates: Candidates,
+        gate: Gate,
     ) -> None:
         self.settings = settings
         self._metrics = metrics
+        self._gate = gate
         self._candidates = candidates
         self._buckets = Buckets()
         self._course = Course(settings=settings, metrics=metrics, clock=clock, candidates=candidates)
+        self._review = Review(self._course, gate)
+        self.review = self._review.begin
         self.start = self._course.start
         self.go = self._course.go
         self.stop = self._course.stop
@@ -81,6 +88,11 @@ class Presence:
             watch.durable = True
             watch.looking = Look.NONE  # the answer would be taken for that to the request
             watch.note = clean(note[:MAX_NOTE_CHARACTERS])
+        elif (
+            refusal := self._gate.refusal(pair.watcher, pair.presentity, Traffic.PRESENCE, origin)
+        ) is not None:
+            self._course.count("presence_refused", watch.watcher_peer, refusal.reason)
+            raise refusal
         self._course.happen(watch, Event.ASK, note)
 
     def give_back(self, pair: Pair, origin: Origin | None) -> None:
@@ -102,6 +114,8 @@ class Presence:
         watch = self._course.book.find(pair)
         if watch is None or watch.grant not in (Grant.PENDING, Grant.GRANTED):
             return False
+        if self._gate.refusal(pair.watcher, pair.presentity, Traffic.PRESENCE, origin) is not None:
+            return False
         if origin is not None:
             watch.watcher_peer = origin.peer.name
         watch.until = until
@@ -116,7 +130,10 @@ class Presence:
         """The session ends; the authorization stays (XMPP: the user has gone; SIP: in-dialog Expires 0)."""
         self._prove(pair, "watcher", origin)
         watch = self._course.book.find(pair)
-        if watch is not None and watch.listening:
+        if watch is None:
+            return
+        self._review.forget(watch)
+        if watch.listening:
             self._course.happen(watch, Event.CLOSE)
 
     def fetch(self, pair: Pair, origin: Origin | None) -> PairView:
@@ -128,6 +145,8 @@ class Presence:
         """
         self._prove(pair, "watcher", origin)
         watch = self._course.book.find(pair)
+        if self._gate.refusal(pair.watcher, pair.presentity, Traffic.PRESENCE, origin) is not None:
+            watch = None
         if watch is None or (watch.grant is not Grant.PENDING and watch.visible() is None):
             watch = self._admit(pair, origin, watch)
             if watch.looking is Look.NONE and watch.owed is None:
@@ -143,7 +162,7 @@ class Presence:
             return
         self._course.note(watch, "untold", error.text or error.detail)
         self._course.count("presence_failed", view.watcher_peer.name, error.reason)
-        if watch.told_document is view.document:
+        if _say_the_same(watch.told_document, view.document):
             watch.told_document = view.told_document
         watch.told_grant = view.told_grant
         watch.again = True
@@ -205,9 +224,6 @@ class Presence:
             self._course.note(watch, "shown", "online" if document.online else "offline")
         if watch.looking is Look.ASKED:
             watch.looking, watch.again = Look.ANSWERED, True
-        if known is not None and known.states == document.states:
-            # What is shown again and again is kept once.
-            document = replace(document, states=known.states)
         watch.document = document
         if watch.grant is Grant.GRANTED:
             self._course.happen(watch, Event.SHOW)
@@ -384,6 +400,11 @@ class Presence:
             error = refusal[1] if refusal is not None else Refused(Reason.DOMAIN_NOT_FOUND)
             self._course.count("presence_refused", watcher_peer.name if watcher_peer else "", error.reason)
             raise error
+        try:
+            self._gate.ask(pair.watcher, pair.presentity, Traffic.PRESENCE, origin)
+        except DeliveryError as error:
+            self._course.count("presence_refused", watcher_peer.name, error.reason)
+            raise
         if watch is None:
             watch = Watch(pair, watcher_peer.name, presentity_peer.name, self._course.clock())
             self._course.book.add(watch)
@@ -416,3 +437,7 @@ class Presence:
         if view is None:
             raise Refused(Reason.DOMAIN_NOT_FOUND, f"nobody here can reach {watch.pair.presentity.domain}")
         return view
+
+
+def _say_the_same(one: Document | None, other: Document | None) -> bool:
+    return one is other if one is None or other is None else one.same_news(other)

@@ -99,6 +99,8 @@ STATUSES: dict[Reason, int] = {
     Reason.NOT_AUTHENTICATED: 403,
     Reason.FORBIDDEN: 403,
     Reason.POLICY: 403,
+    Reason.NO_AGREEMENT: 403,
+    Reason.NOT_ENTITLED: 403,
     Reason.NOT_FOUND: 404,
     Reason.DOMAIN_NOT_FOUND: 404,
     Reason.GONE: 410,

@@ -10,6 +10,8 @@ WHY: dict[Reason, str] = {
     Reason.NOT_AUTHENTICATED: "the other side does not accept us",
     Reason.FORBIDDEN: "the other side does not allow it",
     Reason.POLICY: "it is against a policy",
+    Reason.NO_AGREEMENT: "the two sides have no agreement on it",
+    Reason.NOT_ENTITLED: "there is no licence for it",
     Reason.NOT_FOUND: "there is nobody of that name",
     Reason.DOMAIN_NOT_FOUND: "there is no such domain",
     Reason.GONE: "that address is no longer in use",

@@ -18,6 +18,9 @@ TO_XMPP: Final[dict[Reason, tuple[str, str]]] = {
     Reason.NOT_AUTHENTICATED: ("not-authorized", "auth"),
     Reason.FORBIDDEN: ("forbidden", "auth"),
     Reason.POLICY: ("policy-violation", "modify"),
+    Reason.NO_AGREEMENT: ("not-allowed", "cancel"),
+    # RFC 6120 section 8.3.3.15: a registration that was to be made before, by whoever asks.
+    Reason.NOT_ENTITLED: ("registration-required", "auth"),
     Reason.NOT_FOUND: ("item-not-found", "cancel"),
     Reason.DOMAIN_NOT_FOUND: ("remote-server-not-found", "cancel"),
     Reason.GONE: ("gone", "cancel"),

@@ -47,6 +47,8 @@ _FOR_GOOD: Final = frozenset(
         Reason.NOT_SUPPORTED,
         Reason.BAD_REQUEST,
         Reason.POLICY,
+        Reason.NO_AGREEMENT,
+        Reason.NOT_ENTITLED,
         Reason.NOT_ACCEPTABLE,
     }
 )
