@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
+from net.pki import dns as names
+from net.pki import make
 from networks.sip.plays import SIP_DOMAIN, XMPP_DOMAIN, FakeDelivery, FakeHub, Records, outgoing
 from rialto.core.network import Context, Peer
 from rialto.model.address import Address
 from rialto.model.message import ChatState, Composing, Content, Disposition, Kind, Message, Receipt
-from rialto.net.tls import CertificateStore
+from rialto.net.tls import CertificateStore, KeyPair
 from rialto.networks.sip.network import SipNetwork
 from rialto.networks.sip.settings import PeerSettings, Settings, features
 from rialto.networks.sip.wire import parse_uri
@@ -23,8 +27,9 @@ NOW = 1_800_000_000.0
 class House:
     """One gateway, whose peer is the other one's domain."""
 
-    def __init__(self, theirs: str, **settings: Any) -> None:
+    def __init__(self, theirs: str, certificates: CertificateStore | None = None, **settings: Any) -> None:
         self.theirs = theirs
+        self.certificates = certificates
         self.settings = settings
         self.hub: FakeHub
         self.network: SipNetwork
@@ -41,14 +46,17 @@ class House:
         )
         self.peer = Peer("them", "sip", (self.theirs,), peer, features(peer))
         self.network = SipNetwork(
-            Settings(listen=("tcp:127.0.0.1:0",), msrp=("tcp:127.0.0.1:0",)),
+            Settings(
+                listen=("tcp:127.0.0.1:0",),
+                msrp=("tcp:127.0.0.1:0",) if self.certificates is None else ("tls:127.0.0.1:0",),
+            ),
             Context(
                 name="sip",
                 server_name="gw.example",
                 secret=b"s" * 32,
                 peers=(self.peer,),
                 dns=Records({("addresses", "127.0.0.1"): ("127.0.0.1",)}),
-                certificates=CertificateStore(),
+                certificates=self.certificates or CertificateStore(),
                 anchors=(),
                 clock=lambda: NOW,
             ),
@@ -197,6 +205,20 @@ async def test_going_down_ends_the_session_for_the_other_side() -> None:
         await montague.network.stop(1)
         await until(lambda: not capulet.network.sessions)
         assert [one.state for one in capulet.hub.composed] == [ChatState.GONE]
+
+
+async def test_with_certificates_it_is_all_encrypted_and_the_trail_may_say_so(tmp_path: Path) -> None:
+    # SES-24: nobody trusts these certificates, but their fingerprints were agreed on
+    now = datetime.now(UTC)
+    made = make("gw", names=names("gw.example"), start=now - timedelta(days=1), end=now + timedelta(days=9))
+    store = CertificateStore([KeyPair(*made.write(tmp_path, "gw"))])
+    async with two_houses(certificates=store, session_security="tls") as (montague, capulet):
+        assert await told(montague.deliver(said("one"))) == "delivered 200 over MSRP"
+        await told(capulet.deliver(answered("two")))
+        assert (capulet.texts, montague.texts) == (["one"], ["two"])
+        assert capulet.hub.accepted[0][1].secured
+        (session,) = montague.network.sessions.sessions
+        assert session.carrier.secured
 
 
 async def test_within_the_dialog_of_microsofts_kind_all_is_the_same() -> None:
