@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rialto.model.errors import LocalProtocolError
@@ -154,6 +154,7 @@ def test_a_file_name_is_never_a_path(written: str, meant: str) -> None:
     assert file.name == meant
 
 
+@settings(max_examples=40)
 @given(st.text(alphabet=st.characters(codec="utf-8", exclude_categories=["C"]), max_size=60))
 def test_any_name_comes_back_unless_it_was_a_path(name: str) -> None:
     offer = FileOffer(name=name, size_bytes=1)

@@ -25,6 +25,7 @@ from rialto.model.address import Address
 from rialto.model.errors import Busy, Reason, Refused
 from rialto.model.message import ChatState, Composing, Disposition, Kind, Message, Receipt
 from rialto.networks.sip.sessions.seam import Result
+from rialto.networks.sip.settings import Settings
 from rialto.networks.sip.wire import Request, Response, parse_uri
 from rialto.networks.sip.wire.call import State
 from rialto.networks.sip.wire.message_media import Kind as MediaKind
@@ -33,6 +34,8 @@ from rialto.wire import cpim
 
 ROMEO, JULIET = Address("romeo", "xmpp.example"), Address("juliet", "sip.example")
 LONG = "O " * 3000
+HASTY = Settings(listen=FAST.listen, t1_s=0.005)
+"""For plays in which somebody waits for 64*T1 in vain."""
 
 
 def chat(text: str = "Neither, fair saint", number: int = 1, **changes: Any) -> Message:
@@ -199,7 +202,7 @@ async def test_whoever_rings_for_too_long_gets_a_page() -> None:
 
 
 async def test_nobody_answers_the_invite_at_all() -> None:
-    async with SessionStage(settings=FAST, sessions="always") as stage:
+    async with SessionStage(settings=HASTY, sessions="always") as stage:
         bob = await proxied(stage)
         delivery = stage.deliver(chat())
         await bob.request("INVITE")
@@ -258,7 +261,7 @@ async def test_without_msrp_everything_is_a_page() -> None:
 
 
 async def test_no_more_sessions_than_are_allowed() -> None:
-    settings = FAST.__class__(listen=FAST.listen, max_sessions=1)
+    settings = Settings(listen=FAST.listen, max_sessions=1)
     async with SessionStage(settings=settings, sessions="always") as stage:
         bob = await proxied(stage)
         await open_session(stage, bob)
@@ -771,7 +774,7 @@ async def test_going_down_hangs_up() -> None:
 
 
 async def test_a_call_that_is_never_acknowledged_ends() -> None:
-    async with SessionStage(settings=FAST) as stage:
+    async with SessionStage(settings=HASTY) as stage:
         bob = await proxied(stage)
         bob.call()
         heard: list[Any] = []
