@@ -197,6 +197,18 @@ def test_a_second_phone_that_answers_is_acknowledged_and_hung_up() -> None:
     assert isinstance(one(romeo.outputs()), Acknowledge)
 
 
+def test_what_the_second_phone_says_to_that_is_nothing_to_the_session() -> None:
+    romeo = Caller()
+    invite = romeo.picked_up()
+    romeo.answers(invite, 200, ("Contact", "<sip:juliet@tablet>"), tag="tablet")
+    _, bye = romeo.outputs()
+    assert isinstance(bye, Send)
+    romeo.answers(bye.request, 481, kind=bye.kind)
+    romeo.call.request_failed(bye.kind, "no answer", romeo.now)
+    assert romeo.events() == []
+    assert romeo.call.state is State.UP
+
+
 def test_no_more_phones_than_can_be_counted_are_hung_up() -> None:
     romeo = Caller()
     invite = romeo.picked_up()

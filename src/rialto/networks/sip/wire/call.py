@@ -34,6 +34,8 @@ from rialto.networks.sip.wire.session_timer import SessionTimer
 from rialto.networks.sip.wire.timers import RFC_TIMING, Timing
 
 MAX_FORKS: Final = 16
+STRAY: Final = "stray bye"
+"""The kind of a BYE in a dialog that is not ours any more: nothing follows from its answer."""
 RETRY_GLARE_S: Final = 10.0
 RETRY_REFRESH_S: Final = 30.0
 
@@ -328,7 +330,7 @@ class Call:
             self._end(Over(self._closing_why or "ended"))
         elif kind in ("reinvite", "update"):
             self._refreshed(kind, response, now)
-        elif status in (408, 481):
+        elif kind != STRAY and status in (408, 481):
             self._gone(f"{status} to {kind}", now)
 
     def request_failed(self, kind: str, text: str, now: float) -> None:
@@ -340,7 +342,7 @@ class Call:
                 self._end(Refused(0, text, cancelled=True))
         elif kind == "bye":
             self._end(Over(self._closing_why or "ended"))
-        else:
+        elif kind != STRAY:
             self._gone(text, now)
 
     # -- what is to be done -----------------------------------------------------------------------------
@@ -450,7 +452,7 @@ class Call:
         ack = self._acks[tag] = dialog.acknowledgement(number)
         self._out.append(Acknowledge(ack, dialog))
         if not first:
-            self._out.append(Send("stray bye", dialog.request("BYE", now), dialog))
+            self._out.append(Send(STRAY, dialog.request("BYE", now), dialog))
             return
         cancelled = self.state is State.CANCELLING
         self._ring_until = self._final_until = 0.0
@@ -556,7 +558,7 @@ class Call:
         """The peer knows no such dialog, or does not answer in it (section 12.2.1.2): a BYE ends what may be
         left on its way, and nothing waits for that."""
         if self.state in (State.UP, State.ANSWERED):
-            self._out.append(Send("stray bye", self.dialog.request("BYE", now), self.dialog))
+            self._out.append(Send(STRAY, self.dialog.request("BYE", now), self.dialog))
             self._end(Over(why, by_peer=True))
 
     def _close(self, now: float, why: str, headers: Headers) -> None:
