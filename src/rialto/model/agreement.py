@@ -38,9 +38,6 @@ class Traffic(enum.StrEnum):
     FILE = "file"
 
 
-Service = Traffic
-
-
 class Direction(enum.StrEnum):
     """Who may begin: the first party of the agreement, the second, or either."""
 
@@ -480,7 +477,7 @@ def course(item_id: str, changes: Iterable[Change]) -> list[Standing]:
         while stands and stands[-1][0] >= change.effective_ns:
             stands.pop()
         stands.append((change.effective_ns, change.new, change.reason))
-    ends = [*(at for at, _, _ in stands[1:]), None]
+    ends = [*(at for at, _, _ in stands[1:]), None][: len(stands)]
     return [
         Standing(item_id=item_id, state=state, reason=reason, from_ns=at, to_ns=end)
         for (at, state, reason), end in zip(stands, ends, strict=True)

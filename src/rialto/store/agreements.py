@@ -206,7 +206,7 @@ class Agreements:
                 epoch=self.epoch,
                 operators=_succeeding(self.operators()),
                 holdings=self.holdings(),
-                agreements=_succeeding([one for one in versions if len(one.signatures) == 2]),
+                agreements=_succeeding([_signed(one) for one in versions if len(one.signatures) == 2]),
                 items=self.items(),
                 changes=self.all_changes(),
                 entitlements=self.entitlements(),
@@ -414,6 +414,11 @@ class Written:
     def consents(self) -> Iterable[Consent]:
         """See `Snapshot`."""
         return self._consents
+
+
+def _signed(one: Agreement) -> Agreement:
+    """It counts from the last signature on, if that came later than it says itself."""
+    return msgspec.structs.replace(one, from_ns=max(one.from_ns, *(by.at_ns for by in one.signatures)))
 
 
 def _of(one: msgspec.Struct, names: str) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""What operators have agreed, and what it costs."""

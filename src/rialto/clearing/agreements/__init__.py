@@ -1,0 +1,1 @@
+"""Agreements between operators, from the draft to the archive."""
