@@ -6,7 +6,7 @@ import contextlib
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -158,6 +158,7 @@ nodes: st.SearchStrategy[Any] = st.recursive(
 )
 
 
+@settings(max_examples=50)
 @given(
     st.lists(st.builds(Element, names, attributes, st.lists(nodes, max_size=4)), max_size=6), st.booleans()
 )

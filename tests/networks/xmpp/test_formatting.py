@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from networks.xmpp.stanzas import heard, message, there_and_back
@@ -139,6 +139,7 @@ line = st.builds(
 )
 
 
+@settings(max_examples=50)
 @given(st.lists(line, min_size=1, max_size=4).map("\n".join))
 def test_a_text_with_marks_is_read_back_with_its_form(text: str) -> None:
     sent = heard(f"<body>{text.replace('>', '&gt;')}</body>", styling=True)
