@@ -7,6 +7,7 @@ delivery, so that nothing new goes on the wire; the networks, which answer what 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import os
 import signal
@@ -28,11 +29,13 @@ from rialto.core.hub import Hub
 from rialto.core.local import LocalNetwork
 from rialto.core.metrics import Metrics
 from rialto.core.network import Context, Network, Peer
+from rialto.core.policy import Book
 from rialto.model.errors import ConfigError
 from rialto.net.certificates import load_anchors
 from rialto.net.dns import Resolver
 from rialto.net.hostport import split_host_port
 from rialto.net.tls import CertificateStore, KeyPair
+from rialto.store.agreements import Agreements
 from rialto.store.lock import Lock
 from rialto.store.store import Store
 
@@ -79,6 +82,7 @@ class App:
             peers=(*config.peers, self.local.peer),
             settings=config.queue,
             presence=config.presence,
+            policy=config.policy,
             server_name=config.server.name,
             clock=time.time,
             metrics=self.metrics,
@@ -115,6 +119,7 @@ class App:
     async def _start(self) -> None:
         if self.files is not None:
             self._open_files(self.files)
+        await self.look_at_agreements()
         await self.hub.start({**self.networks, self.local.name: self.local})
         for network in self.networks.values():
             await network.start(self.hub)
@@ -195,9 +200,23 @@ class App:
                 await network.reload(created[name])
             self.hub.reroute((*fresh.peers, self.local.peer))
             self.config = fresh
+            await self.look_at_agreements()
+            self.hub.gate.configure(fresh.policy)
             _log.info("reloaded", peers=len(self.peers))
         finally:
             notify("READY=1")
+
+    async def look_at_agreements(self) -> None:
+        """Decide by what operators have written down by now, if that is asked at all.
+
+        Raises RialtoError and sqlite3.Error; then it is decided as before.
+        """
+        if self.config.policy.agreements == "off":
+            return
+        book = await asyncio.to_thread(_book, self.store.path, self.hub.gate.epoch)
+        if book is not None:
+            self.hub.gate.use(book)
+            _log.info("agreements taken up", epoch=book.epoch, next_change=book.next_change(time.time_ns()))
 
     def _create(self, config: Config) -> dict[str, Network]:
         resolver = Resolver(
@@ -230,6 +249,10 @@ class App:
             if self.files is not None:
                 self.files.sweep()
             notify("WATCHDOG=1")
+            try:
+                await self.look_at_agreements()  # another process may have written some down
+            except Exception as error:
+                _log.error("agreements could not be read", error=str(error))
             if time.monotonic() >= forget_at:
                 forget_at = time.monotonic() + FORGET_EVERY_S
                 try:
@@ -237,6 +260,12 @@ class App:
                 except Exception as error:  # a full disk; the watchdog must not end us for it
                     _log.error("old trails could not be forgotten", error=str(error))
             await asyncio.sleep(HOUSEKEEPING_EVERY_S)
+
+
+def _book(path: Path, epoch: int) -> Book | None:
+    """All that is written down of agreements; None where that is what is known already."""
+    with contextlib.closing(Agreements(path)) as written:
+        return Book(written.snapshot()) if written.epoch != epoch else None
 
 
 def _web(config: Config, files: Files) -> Web:

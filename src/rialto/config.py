@@ -1,7 +1,7 @@
 """The configuration file: what may stand in it, and what is wrong with what does.
 
-It is TOML. `[server]`, `[dns]`, `[tls]`, `[queue]`, `[presence]`, `[web]`, `[files]` and `[log]` are
-described here, or where their settings are used; each
+It is TOML. `[server]`, `[dns]`, `[tls]`, `[queue]`, `[presence]`, `[policy]`, `[web]`, `[files]` and `[log]`
+are described here, or where their settings are used; each
 `[networks.NAME]` by the `Settings` of that network, and each `[[peers]]` by the `PeerSettings` of its network
 besides the keys of `PeerTable`. Every field says what it is for (`rialto config describe` prints that), and
 every mistake is reported with the file, the key, what was expected, and the remedy.
@@ -25,6 +25,7 @@ from msgspec.structs import fields
 from rialto.core.files import FileSettings
 from rialto.core.local import NAME as LOCAL
 from rialto.core.network import Peer
+from rialto.core.policy.settings import PolicySettings
 from rialto.core.presence import PresenceSettings
 from rialto.core.settings import QueueSettings
 from rialto.model.address import canonical_domain
@@ -126,6 +127,7 @@ class Config(msgspec.Struct, frozen=True):
     tls: TlsTable
     queue: QueueSettings
     presence: PresenceSettings
+    policy: PolicySettings
     web: WebSettings
     files: FileSettings
     log: LogTable
@@ -149,6 +151,7 @@ TABLES: dict[str, type[msgspec.Struct]] = {
     "tls": TlsTable,
     "queue": QueueSettings,
     "presence": PresenceSettings,
+    "policy": PolicySettings,
     "web": WebSettings,
     "files": FileSettings,
     "log": LogTable,
@@ -199,6 +202,7 @@ def parse(data: Mapping[str, Any], path: str = "configuration") -> Config:
         tls=tables["tls"],
         queue=tables["queue"],
         presence=tables["presence"],
+        policy=tables["policy"],
         web=_web(tables["web"], f"{path}: web"),
         files=tables["files"],
         log=tables["log"],

@@ -15,6 +15,7 @@ from rialto.core.delivery import Queue
 from rialto.core.hub import Hub
 from rialto.core.item import Item
 from rialto.core.network import Delivery, Features, LinkState, Network, Origin, Outcome, Peer
+from rialto.core.policy import PolicySettings
 from rialto.core.settings import QueueSettings
 from rialto.model.address import Address
 from rialto.model.errors import DeliveryError
@@ -293,6 +294,7 @@ class House:
         settings: QueueSettings | None = None,
         clock: Callable[[], float] | None = None,
         store: Store | None = None,
+        policy: PolicySettings | None = None,
     ) -> None:
         self.time = FakeTime()
         self.store = store or Store(folder)
@@ -304,6 +306,7 @@ class House:
             settings=settings or QueueSettings(),
             server_name="gw.example",
             clock=clock or self.time.clock,
+            policy=policy,
         )
 
     async def __aenter__(self) -> House:

@@ -72,6 +72,11 @@ class Gate:
             self.leave.use(book)
         self._look()
 
+    @property
+    def epoch(self) -> int:
+        """Of what is known."""
+        return self._book.epoch
+
     def on_change(self, call: Callable[[], None]) -> None:
         """Call this whenever somebody may have lost or regained leave: when something was written down, and
         at every instant at which something that was written down begins or ends."""
