@@ -251,6 +251,17 @@ async def test_what_the_recipient_could_carry_depends_on_sessions() -> None:
         assert stage.network.features(stage.peer, JULIET).max_bytes == 1300
 
 
+async def test_where_no_relay_is_ready_the_message_goes_as_a_page_and_nothing_stays_behind() -> None:
+    async with SessionStage(sessions="always", session_security="tls") as stage:
+        bob = await proxied(stage)
+        stage.links.tls = False
+        delivery = stage.deliver(chat())
+        assert await told(delivery) == "again: no MSRP of that security can be had"
+        assert not stage.network.sessions.conversations
+        stage.deliver(chat())
+        await bob.request("MESSAGE")
+
+
 async def test_without_msrp_everything_is_a_page() -> None:
     async with SessionStage(sessions="always") as stage:
         bob = await proxied(stage)

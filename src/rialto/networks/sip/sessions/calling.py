@@ -56,7 +56,7 @@ class Calling:
         if trunk.settings.session_kind == "msrp":
             place = self._reserve(trunk)
             if place is None:
-                self._desk.decline(conversation, 0, "no MSRP relay is ready")
+                self._desk.decline(conversation, 0, "no MSRP of that security can be had")
                 return
         thread = content.thread
         call_id = (

@@ -399,12 +399,21 @@ class SipSessions:
         held, conversation.held = list(conversation.held), type(conversation.held)()
         for delivery in held:
             delivery.again(why)
+        self._tidy(conversation)
 
     def fail_held(self, conversation: Conversation, error: DeliveryError) -> None:
         """What waited for a session fails."""
         held, conversation.held = list(conversation.held), type(conversation.held)()
         for delivery in held:
             delivery.failed(error)
+        self._tidy(conversation)
+
+    def _tidy(self, conversation: Conversation) -> None:
+        """Forget a conversation in which there is nothing."""
+        if conversation.sessions or conversation.held:
+            return
+        if self.conversations.get(conversation.key) is conversation:
+            del self.conversations[conversation.key]
 
     def ready(self, session: Session) -> None:
         """Messages can go over it: those that wait do. One that we are still calling for is called off
@@ -466,8 +475,6 @@ class SipSessions:
             conversation.sessions.remove(session)
         if not conversation.sessions:
             self._release(conversation, "the session has ended")
-            if not conversation.sessions and self.conversations.get(conversation.key) is conversation:
-                del self.conversations[conversation.key]
 
     def _call_later(self, delay_s: float, callback: Callable[[], None]) -> asyncio.TimerHandle:
         return self._loop.call_later(delay_s, callback)
