@@ -1,12 +1,12 @@
 """How much presence with a SIP peer costs in all: memory for each pair with its dialog, CPU to refresh.
 
-    python bench/dialogs.py [--pairs 200000]
+    python bench/dialogs.py [--pairs 200000] [--json bench/figures.json]
 
 As `presence.py`, but with the SIP side as it is in the server: half of the pairs are dialogs of ours at a
 presence agent, half are dialogs of telephones with us. They are taken up as after a restart; then an hour
 passes by a clock that is turned by hand, in which everybody refreshes once: SUBSCRIBE, 200, NOTIFY with the
 whole document, 200, each written and parsed. Sockets and transactions are left out, and the far side's work
-is in it.
+is in it. With `--json` the figures take their place among those of that file.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import asyncio
 import gc
 import heapq
 import itertools
+import json
 import random
 import sqlite3
 import sys
@@ -29,7 +30,8 @@ sys.path.append(str(Path(__file__).parents[1]))
 
 import msgspec
 
-from bench.presence import SIP, XMPP, Silent, document, pairs, resident_bytes
+from bench.presence import SIP, XMPP, Silent, document, open_gate, pairs, resident_bytes
+from bench.report import presence_table
 from rialto.core.faces import Faces
 from rialto.core.metrics import Metrics
 from rialto.core.network import Context, Origin, Peer
@@ -190,6 +192,18 @@ class Desk(SipPresence):
         self.refreshed += 1
 
 
+class Prompt(Silent):
+    """The XMPP side, whose far side has nothing new to say, and says so."""
+
+    presence: Presence
+
+    def watch(self, view: Any, verb: Any) -> None:
+        self.presence.done(view.pair, None)
+
+    def tell(self, view: Any) -> None:
+        """Nobody looks."""
+
+
 VIA = ("Via", "SIP/2.0/UDP 192.0.2.1;branch=z9hG4bKbench")
 ORIGIN = Origin(SIP_PEER, SIP.name, "address")
 
@@ -269,8 +283,14 @@ async def turn(store: Store, desk: Desk, clock: Clock) -> None:
     await store.writer.drain()
 
 
-async def run(folder: Path, everybody: list[Pair], clock: Clock) -> None:
-    """Take up, then let an hour pass."""
+async def run(folder: Path, everybody: list[Pair], clock: Clock) -> dict[str, float]:
+    """Take up, then let an hour pass; returned are the figures (bytes, seconds)."""
+    found: dict[str, float] = {"pairs": len(everybody)}
+
+    def memory(when: str) -> None:
+        gc.collect()
+        found[when] = round((resident_bytes() - before) / len(everybody))
+
     store = Store(folder)
     store.writer.start()
     loop = asyncio.get_running_loop()
@@ -284,16 +304,18 @@ async def run(folder: Path, everybody: list[Pair], clock: Clock) -> None:
         anchors=(),
         clock=lambda: clock.now,
     )
-    desk, network = Desk(context, clock), Silent()
-    network.left = sys.maxsize
+    desk, network = Desk(context, clock), Prompt()
     presence = Presence(
         settings=PresenceSettings(),
         metrics=Metrics(),
         clock=lambda: clock.now,
         candidates=Routes((XMPP, SIP_PEER)).candidates,
+        gate=open_gate(),
     )
+    network.presence = presence
     gc.collect()
     before = resident_bytes()
+    began, used = time.perf_counter(), time.process_time()
     presence.start(
         {"xmpp": network, "sip": desk},  # type: ignore[dict-item]
         store.watches(),
@@ -305,13 +327,15 @@ async def run(folder: Path, everybody: list[Pair], clock: Clock) -> None:
     )
     desk.begin(Hub(presence))
     presence.go()
+    found["restart_s"] = round(time.perf_counter() - began, 1)
+    found["restart_cpu_s"] = round(time.process_time() - used, 1)
+    assert len(desk.watchings) + len(desk.audiences) == len(presence) == len(everybody)
+    memory("taken_up_bytes")
     while desk.refreshed < len(desk.watchings):  # everybody is asked about
         await turn(store, desk, clock)
     for _ in range(120):  # what was waited for is over
         await turn(store, desk, clock)
-    gc.collect()
-    print(f"pairs with dialogs        {len(desk.watchings) + len(desk.audiences):>12,}")
-    print(f"memory for each, in all   {(resident_bytes() - before) / len(everybody):>12,.0f} bytes")
+    memory("asked_bytes")
     desk.refreshed = 0
     telephones = [(n, one) for n, one in enumerate(everybody) if one.watcher.domain == SIP.name]
     random.shuffle(telephones)
@@ -321,25 +345,32 @@ async def run(folder: Path, everybody: list[Pair], clock: Clock) -> None:
             desk.refresh(one, number, 2)
         await turn(store, desk, clock)
     cpu = time.process_time() - cpu
-    print(f"refreshed in an hour      {desk.refreshed:>12,}")
-    print(f"CPU for each refresh      {cpu / desk.refreshed * 1e6:>12.0f} us, both threads, both sides")
-    print(f"of one core               {cpu / HOUR_S * 100:>12.1f} %")
-    gc.collect()
-    print(f"memory for each after it  {(resident_bytes() - before) / len(everybody):>12,.0f} bytes")
+    memory("hour_bytes")
+    found["refreshed"] = desk.refreshed
+    found["refresh_us"] = round(cpu / desk.refreshed * 1e6)
+    found["core_percent"] = round(cpu / HOUR_S * 100, 1)
     presence.stop()
     await store.writer.stop()
     store.close()
+    return found
 
 
 def main() -> None:
     """Fill, take up, let an hour pass."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--pairs", type=int, default=200_000)
-    everybody = pairs(parser.parse_args().pairs)
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    everybody = pairs(options.pairs)
     clock = Clock()
     with tempfile.TemporaryDirectory() as folder:
         fill(Path(folder), everybody, clock.now)
-        asyncio.run(run(Path(folder), everybody, clock))
+        found = asyncio.run(run(Path(folder), everybody, clock))
+    print(presence_table(found), end="")
+    if options.json is not None:
+        known = json.loads(options.json.read_text(encoding="utf-8"))
+        text = json.dumps({**known, "presence": found}, indent=1) + "\n"
+        options.json.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -21,6 +21,8 @@ from pathlib import Path
 
 from rialto.core.metrics import Metrics
 from rialto.core.network import Origin, PairView, Peer, Side, Verb
+from rialto.core.policy.gate import Gate
+from rialto.core.policy.settings import PolicySettings
 from rialto.core.presence import Presence, PresenceSettings
 from rialto.core.presence.records import written
 from rialto.core.presence.watch import Watch
@@ -69,6 +71,11 @@ class Silent:
 
     def tell(self, view: PairView) -> None:
         self.called()
+
+
+def open_gate() -> Gate:
+    """Everybody may talk."""
+    return Gate(PolicySettings(), own_domain="gw.example", clock=time.time, count=lambda *_: None)
 
 
 def resident_bytes() -> int:

@@ -206,5 +206,23 @@ def markdown(found: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def presence_table(found: Mapping[str, float]) -> str:
+    """What presence costs, as `bench/dialogs.py` measures it."""
+    rows = (
+        ("authorizations, half of them each way, each with its dialog", f"{found['pairs']:,}"),
+        ("memory for each, hub and dialog, just taken up", f"{found['taken_up_bytes']:,} bytes"),
+        ("the same when everybody has been asked about", f"{found['asked_bytes']:,} bytes"),
+        ("the same after the hour", f"{found['hour_bytes']:,} bytes"),
+        ("restart: all read and taken up", f"{found['restart_s']} s"),
+        ("of that CPU, all threads", f"{found['restart_cpu_s']} s"),
+        ("refreshes in the hour", f"{found['refreshed']:,}"),
+        ("CPU for each, all threads, both sides of the wire", f"{found['refresh_us']} µs"),
+        ("of one core", f"{found['core_percent']} %"),
+    )
+    return "\n".join(["| | |", "|---|---:|", *(f"| {what} | {figure} |" for what, figure in rows)]) + "\n"
+
+
 if __name__ == "__main__":
-    print(markdown(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))), end="")
+    figures_found = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    print(markdown(figures_found))
+    print(presence_table(figures_found["presence"]), end="")

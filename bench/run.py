@@ -222,7 +222,8 @@ def main(
     for system in systems:
         console.print(f"{system.name}: {system.about}", highlight=False)
     if json_file is not None:
-        json_file.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        kept = json.loads(json_file.read_text(encoding="utf-8")) if json_file.exists() else {}
+        json_file.write_text(json.dumps({**kept, **found}, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

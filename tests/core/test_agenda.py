@@ -1,4 +1,4 @@
-"""Appointments: one heap, one timer, one entry in force for each item."""
+"""Appointments: one timer, one entry in force for each item."""
 
 from __future__ import annotations
 
@@ -59,6 +59,33 @@ def test_what_is_put_off_costs_no_new_entry() -> None:
     assert play.rung == []
     play.time.advance(10)
     assert play.rung == [one]
+
+
+def test_what_is_far_away_is_met_in_its_order_and_not_before() -> None:
+    play = Play()
+    second = int(play.time.clock()) + 100 - play.time.clock()
+    late, soon, other = play.item(second + 0.75), play.item(second + 0.25), play.item(second + 0.5)
+    play.time.advance(second + 0.2)
+    assert play.rung == []
+    play.time.advance(0.1)
+    assert play.rung == [soon]
+    play.time.advance(1)
+    assert play.rung == [soon, other, late]
+
+
+def test_what_returns_to_an_appointment_that_was_replaced_is_met_once() -> None:
+    play = Play()
+    one = play.item(100)
+    home = one.at
+    for second in (10, 20, 30):
+        one.at = play.time.clock() + 10
+        play.agenda.set(one)
+        one.at = home
+        play.time.advance(10.5)
+        assert play.rung == [], second
+    play.time.advance(100)
+    assert play.rung == [one]
+    assert len(play.agenda) == 0
 
 
 def test_what_is_brought_forward_is_met_once() -> None:

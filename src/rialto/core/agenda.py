@@ -1,12 +1,16 @@
-"""When to look at something again: one heap and one timer, however much there is to look at.
+"""When to look at something again: one timer, however much there is to look at.
 
 Each item has one appointment in force, `alarm_at`. An earlier one replaces it; a later one leaves it where it
 is and is found when its time has come. So what is put off every hour costs one entry, and no search.
+
+What is more than a few seconds away lies in the list of its second: a reference, which is all that a
+replaced appointment costs until then. When its second is near, it goes to a heap, which is exact.
 """
 
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar
 
@@ -15,6 +19,10 @@ LOOK_AT_LEAST_EVERY_S = 30.0
 
 NOT_BEFORE_S = 0.001
 """What is due again while it is being met, waits so long: the others have their turn."""
+
+
+NEAR_S = 2
+"""So long before, appointments are put in order."""
 
 
 class Timer(Protocol):
@@ -49,6 +57,11 @@ class Agenda(Generic[Item]):
         self._call_later = call_later
         self._ring = ring
         self._heap: list[tuple[float, int, Item]] = []
+        """What is near."""
+        self._far: dict[int, list[Item]] = {}
+        """What is not, by the second it is due in."""
+        self._seconds: list[int] = []
+        """A heap of those."""
         self._number = 0
         self._timer: Timer | None = None
         self._timer_at = 0.0
@@ -56,7 +69,8 @@ class Agenda(Generic[Item]):
         """While items are being met: those due by then are."""
 
     def __len__(self) -> int:
-        return len(self._heap)
+        """How many entries there are, with those that were replaced."""
+        return len(self._heap) + sum(map(len, self._far.values()))
 
     def set(self, item: Item) -> None:
         """Its appointments may have changed."""
@@ -66,8 +80,10 @@ class Agenda(Generic[Item]):
         if at <= self._met_until:
             at = self._met_until + NOT_BEFORE_S
         item.alarm_at = at
-        self._number += 1
-        heapq.heappush(self._heap, (at, self._number, item))
+        if at < (self._met_until or self._clock()) + 2 * NEAR_S:
+            self._put_near(at, item)
+        else:
+            self._put_far(int(at), item)
         if not self._met_until:
             self._arm()
 
@@ -77,11 +93,35 @@ class Agenda(Generic[Item]):
             self._timer.cancel()
             self._timer = None
         self._heap.clear()
+        self._far.clear()
+        self._seconds.clear()
+
+    def _put_near(self, at: float, item: Item) -> None:
+        self._number += 1
+        heapq.heappush(self._heap, (at, self._number, item))
+
+    def _put_far(self, second: int, item: Item) -> None:
+        there = self._far.get(second)
+        if there is None:
+            self._far[second] = [item]
+            heapq.heappush(self._seconds, second)
+        else:
+            there.append(item)
+
+    def _bring_near(self, now: float) -> None:
+        while self._seconds and self._seconds[0] <= now + NEAR_S:
+            second = heapq.heappop(self._seconds)
+            for item in self._far.pop(second):
+                if int(item.alarm_at) == second:  # else replaced by an earlier one
+                    self._put_near(item.alarm_at, item)
 
     def _arm(self) -> None:
-        if not self._heap:
+        at = min(
+            self._heap[0][0] if self._heap else math.inf,
+            self._seconds[0] - NEAR_S if self._seconds else math.inf,
+        )
+        if at == math.inf:
             return
-        at = self._heap[0][0]
         if self._timer is not None:
             if self._timer_at <= at:
                 return
@@ -94,6 +134,7 @@ class Agenda(Generic[Item]):
         self._timer = None
         self._met_until = now = self._clock()
         try:
+            self._bring_near(now)
             while self._heap and self._heap[0][0] <= now:
                 at, _, item = heapq.heappop(self._heap)
                 if item.alarm_at != at:

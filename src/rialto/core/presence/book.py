@@ -14,10 +14,8 @@ class Book:
 
     def __init__(self) -> None:
         self._watches: dict[Pair, Watch] = {}
-        self._at: dict[str, set[Watch]] = {}
-        """By the presentity's domain."""
-        self._of: dict[Address, Watch | set[Watch]] = {}
-        """By the presentity; most have one."""
+        self._of: dict[str, dict[Address, Watch]] = {}
+        """The presentity's domain -> presentity -> the watch added last; the others follow it."""
         self._watched: dict[str, dict[Address, int]] = {}
         """The watchers' domain -> who is watched from there, and by how many."""
 
@@ -35,12 +33,11 @@ class Book:
         """Take a new one in."""
         pair = watch.pair
         self._watches[pair] = watch
-        self._at.setdefault(pair.presentity.domain, set()).add(watch)
-        before = self._of.setdefault(pair.presentity, watch)
-        if isinstance(before, set):
-            before.add(watch)
-        elif before is not watch:
-            self._of[pair.presentity] = {before, watch}
+        there = self._of.setdefault(pair.presentity.domain, {})
+        first = there.get(pair.presentity)
+        if first is not None:
+            watch.next, first.previous = first, watch
+        there[pair.presentity] = watch
         watched = self._watched.setdefault(pair.watcher.domain, {})
         watched[pair.presentity] = watched.get(pair.presentity, 0) + 1
 
@@ -50,21 +47,29 @@ class Book:
         if self._watches.get(pair) is not watch:
             return
         del self._watches[pair]
-        there = self._at[pair.presentity.domain]
-        there.discard(watch)
-        if not there:
-            del self._at[pair.presentity.domain]
-        found = self._of[pair.presentity]
-        if isinstance(found, set):
-            found.discard(watch)
-        if not found or found is watch:
-            del self._of[pair.presentity]
+        self._unlink(watch)
         watched = self._watched[pair.watcher.domain]
         watched[pair.presentity] -= 1
         if not watched[pair.presentity]:
             del watched[pair.presentity]
             if not watched:
                 del self._watched[pair.watcher.domain]
+
+    def _unlink(self, watch: Watch) -> None:
+        presentity = watch.pair.presentity
+        if watch.next is not None:
+            watch.next.previous = watch.previous
+        if watch.previous is not None:
+            watch.previous.next = watch.next
+        else:
+            there = self._of[presentity.domain]
+            if watch.next is not None:
+                there[presentity] = watch.next
+            else:
+                del there[presentity]
+                if not there:
+                    del self._of[presentity.domain]
+        watch.next = watch.previous = None
 
     def watched_with(self, pair: Pair) -> int:
         """How many people the watcher's domain watches when it watches this one as well."""
@@ -73,15 +78,18 @@ class Book:
 
     def of(self, presentity: Address) -> tuple[Watch, ...]:
         """Those who watch this person."""
-        found = self._of.get(presentity)
-        if found is None:
-            return ()
-        return tuple(found) if isinstance(found, set) else (found,)
+        return tuple(_chain(self._of.get(presentity.domain, {}).get(presentity)))
 
     def domains(self) -> list[str]:
         """Where people are watched."""
-        return list(self._at)
+        return list(self._of)
 
     def at(self, domain: str) -> list[Watch]:
         """Those of that domain who are watched."""
-        return list(self._at.get(domain, ()))
+        return [watch for first in self._of.get(domain, {}).values() for watch in _chain(first)]
+
+
+def _chain(watch: Watch | None) -> Iterator[Watch]:
+    while watch is not None:
+        yield watch
+        watch = watch.next

@@ -53,7 +53,7 @@ def written(watch: Watch) -> units.Unit:
                 watch.owed.value if watch.owed is not None else "",
                 _encoder.encode(document) if document is not None else None,
                 watch.told_grant.value,
-                None if told is None else _SAME if told is document else _encoder.encode(told),
+                None if told is None else _SAME if watch.told_all else _encoder.encode(told),
                 data.get("watcher"), data.get("presentity"), history.encode(entries),
             ),
         )

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import enum
+from typing import Any, Final
 
 from rialto.core.network import PairView, Peer, Verb
+from rialto.core.presence.rest import NEWS, Rare, pack, unpack
 from rialto.model.errors import Reason
 from rialto.model.presence import Document, Grant, Pair
 
@@ -17,42 +19,58 @@ class Look(enum.Enum):
     ANSWERED = 2
 
 
+_SAME: Final = b""
+
+
 class Watch:
     """The state of one pair in memory. There may be hundreds of thousands."""
 
     __slots__ = (
-        "again",
+        "_document",
+        "_told",
         "alarm_at",
-        "answer_by",
-        "auditing",
         "changed_at",
-        "document",
         "durable",
-        "entries",
-        "failing_since",
-        "failures",
-        "fresh_data",
         "grant",
         "listening",
         "live",
-        "looking",
-        "note",
+        "next",
         "opened",
-        "owed",
         "pair",
         "presentity_peer",
-        "queued",
-        "reason",
-        "retry_at",
-        "say",
-        "tell_at",
-        "text",
-        "told_document",
+        "previous",
+        "rare",
         "told_grant",
         "until",
         "watcher_peer",
-        "writing",
     )
+
+    again = Rare(False)
+    """To be told even if it is no news."""
+    reason: Rare[Reason | None] = Rare(None)
+    text = Rare("")
+    """Why it was refused, or what fails."""
+    note = Rare("")
+    owed: Rare[Verb | None] = Rare(None)
+    """What the far side has not answered yet."""
+    say: Rare[Verb | None] = Rare(None)
+    """What it is to be told next."""
+    queued = Rare(False)
+    """Whether this waits in the pace."""
+    looking = Rare(Look.NONE)
+    auditing = Rare(False)
+    failures = Rare(0)
+    failing_since = Rare(0.0)
+    retry_at = Rare(0.0)
+    answer_by = Rare(0.0)
+    tell_at = Rare(0.0)
+    """When to tell again what did not arrive."""
+    writing = Rare(False)
+    """Whether a write is under way."""
+    entries: Rare[list[tuple[float, str, str]] | None] = Rare(None)
+    """Of the history, what is not yet on disk."""
+    fresh_data: Rare[dict[str, bytes] | None] = Rare(None)
+    """What networks want kept, and what is not yet on disk; empty bytes for nothing."""
 
     def __init__(self, pair: Pair, watcher_peer: str, presentity_peer: str, at: float) -> None:
         self.pair = pair
@@ -62,45 +80,51 @@ class Watch:
         self.grant = Grant.NONE
         self.changed_at = at
         """When the grant last changed."""
-        self.document: Document | None = None
         self.live = False
         """Whether somebody promises to tell when the document is no longer true."""
         self.told_grant = Grant.NONE
-        self.told_document: Document | None = None
-        self.again = False
-        """To be told even if it is no news."""
         self.listening = False
         self.until: float | None = None
-        self.reason: Reason | None = None
-        self.text = ""
-        """Why it was refused, or what fails."""
-        self.note = ""
-        self.owed: Verb | None = None
-        """What the far side has not answered yet."""
-        self.say: Verb | None = None
-        """What it is to be told next."""
         self.opened = False
-        """Whether it knows of the session."""
-        self.queued = False
-        """Whether this waits in the pace."""
-        self.looking = Look.NONE
-        self.auditing = False
-        self.failures = 0
-        self.failing_since = 0.0
-        self.retry_at = 0.0
-        self.answer_by = 0.0
-        self.tell_at = 0.0
-        """When to tell again what did not arrive."""
+        """Whether the far side knows of the session."""
         self.alarm_at = 0.0
         """The alarm in force; 0 for none."""
         self.durable = False
         """Whether it is, or shall be, on disk: a mere look is not."""
-        self.writing = False
-        """Whether a write is under way."""
-        self.entries: list[tuple[float, str, str]] | None = None
-        """Of the history, what is not yet on disk."""
-        self.fresh_data: dict[str, bytes] | None = None
-        """What networks want kept, and what is not yet on disk; empty bytes for nothing."""
+        self.rare: dict[str, Any] | None = None
+        self.next: Watch | None = None
+        """Another watch of the same presentity; and `previous`: the book's."""
+        self.previous: Watch | None = None
+        self._document: bytes | None = None
+        self._told: bytes | None = None
+        """Empty for what `_document` says."""
+
+    @property
+    def document(self) -> Document | None:
+        """What was shown last."""
+        return None if self._document is None else unpack(self._document)
+
+    @document.setter
+    def document(self, document: Document | None) -> None:
+        before, self._document = self._document, None if document is None else pack(document)
+        told = before if self._told == _SAME else self._told
+        self._told = _SAME if _same_news(self._document, told) else told
+
+    @property
+    def told_document(self) -> Document | None:
+        """What the watcher has on the screen; as old as `document`, where both say the same."""
+        told = self._document if self._told == _SAME else self._told
+        return None if told is None else unpack(told)
+
+    @told_document.setter
+    def told_document(self, told: Document | None) -> None:
+        packed = None if told is None else pack(told)
+        self._told = _SAME if packed is not None and _same_news(packed, self._document) else packed
+
+    @property
+    def told_all(self) -> bool:
+        """Whether the watcher was told what `document` says."""
+        return self._told == _SAME
 
     def visible(self) -> Document | None:
         """What the watcher may see now.
@@ -110,9 +134,8 @@ class Watch:
         """
         if self.looking is Look.ANSWERED:
             return self.document
-        if self.document is None or self.grant is not Grant.GRANTED:
-            return None
-        return self.document if self.live or self.document.stale else None
+        document = self.document if self.grant is Grant.GRANTED else None
+        return document if document is not None and (self.live or document.stale) else None
 
     def news(self) -> bool:
         """Whether the watcher has something to be told."""
@@ -120,10 +143,7 @@ class Watch:
             return True
         if not self.listening:
             return False
-        document = self.visible()
-        if document is None:
-            return False
-        return self.told_document is None or not document.same_news(self.told_document)
+        return self.visible() is not None and not self.told_all
 
     def noted(self) -> None:
         """The watcher has been told."""
@@ -177,6 +197,11 @@ class Watch:
             text=self.text,
             note=self.note,
         )
+
+
+def _same_news(one: bytes | None, other: bytes | None) -> bool:
+    """Whether two packed documents say the same."""
+    return one is not None and other is not None and one[NEWS:] == other[NEWS:]
 
 
 def clean(text: str) -> str:
