@@ -11,6 +11,7 @@ from typing import Any
 from rialto.core.faces import Faces
 from rialto.core.network import NOTHING_KNOWN, Context, Delivery, Hop, Inbound, Origin, Outcome, Peer
 from rialto.model.address import Address
+from rialto.model.agreement import Traffic
 from rialto.model.errors import DeliveryError
 from rialto.model.message import Composing, Content, Message
 from rialto.net.dns import NoSuchDomain
@@ -60,6 +61,7 @@ class FakeHub:
         self.congested = False
         self.accepted: list[tuple[Message, Origin, Inbound]] = []
         self.refuse: DeliveryError | None = None
+        self.asked_for: list[Traffic] = []
         self.at_once: Outcome | None = Outcome.DELIVERED
         self.memory: dict[str, str] = {}
         self.faces = Faces(time.time)
@@ -80,7 +82,10 @@ class FakeHub:
             inbound.stored()
             inbound.settled(self.at_once, None)
 
-    def would_refuse(self, sender: Address, recipient: Address, origin: Origin) -> DeliveryError | None:
+    def would_refuse(
+        self, sender: Address, recipient: Address, origin: Origin, service: Traffic
+    ) -> DeliveryError | None:
+        self.asked_for.append(service)
         return self.refuse
 
     def new_id(self) -> str:

@@ -22,6 +22,7 @@ from networks.sip.session_stage import (
 )
 from rialto.core.network import Outcome
 from rialto.model.address import Address
+from rialto.model.agreement import Traffic
 from rialto.model.errors import Busy, Reason, Refused
 from rialto.model.message import ChatState, Composing, Disposition, Kind, Message, Receipt
 from rialto.networks.sip.sessions.seam import Result
@@ -558,6 +559,7 @@ async def test_a_message_that_the_hub_refuses_is_refused(error: Any, status: int
     async with SessionStage() as stage:
         bob = await proxied(stage)
         link = await called(stage, bob)
+        assert stage.hub.asked_for == [Traffic.SESSION], "leave for the session, before its messages"
         stage.hub.refuse = error
         assert link.says(Incoming(b"hi")).answer == status
 

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from rialto.core.network import Origin
 from rialto.model.address import Address
+from rialto.model.agreement import Traffic
 from rialto.model.errors import AddressError, Reason, Refused
 from rialto.networks.sip.addresses import address_of
 from rialto.networks.sip.identity import Sender
@@ -63,7 +64,7 @@ class Answering:
         if self._desk.full:
             self._desk.reception.answer(transaction, 503, None, (("Retry-After", "60"),))
             return
-        refusal = self._desk.hub.would_refuse(sender.address, recipient, origin)
+        refusal = self._desk.hub.would_refuse(sender.address, recipient, origin, Traffic.SESSION)
         if refusal is None and self._desk.learnt.is_nobody(recipient.bare):
             refusal = Refused(Reason.NOT_FOUND, "there is nobody of that name")
         if refusal is not None:  # SES-11
