@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -77,6 +79,46 @@ async def test_the_trail_names_the_agreement_and_the_decision(tmp_path: Path) ->
         }
 
 
+def used(one: House) -> list[tuple[str, int, str]]:
+    """What the rows of use say of leave."""
+    with contextlib.closing(sqlite3.connect(one.store.path)) as connection:
+        return connection.execute(
+            "SELECT agreement_item_id, agreement_version, policy_decision_id FROM usage ORDER BY message_id"
+        ).fetchall()
+
+
+async def test_what_is_metered_names_the_agreement_and_the_decision(tmp_path: Path) -> None:
+    async with house(tmp_path) as one:
+        one.hub.gate.use(Book(contoso_and_yahoo()))
+        sent, _ = one.hand_in("hello", ANN, YAN, "contoso.example")
+        await one.settle_down()
+        assert one.hub.gate.leave is not None
+        decision = one.hub.gate.leave.decide(sent.sender, sent.recipient, Traffic.MESSAGE, NOW_NS)
+        assert used(one) == [("contoso-yahoo message", 1, decision.id)]
+
+
+async def test_a_restart_does_not_forget_by_what_leave_a_message_passes(tmp_path: Path) -> None:
+    first = house(tmp_path)
+    first.networks["sip"].answer = None
+    async with first:
+        first.hub.gate.use(Book(contoso_and_yahoo()))
+        first.hand_in("hello", ANN, YAN, "contoso.example")
+        await first.settle_down()
+    async with house(tmp_path) as second:
+        await second.settle_down()
+        assert second.networks["sip"].texts() == ["hello"]
+        ((item, version, decision),) = used(second)
+        assert (item, version) == ("contoso-yahoo message", 1)
+        assert decision
+
+
+async def test_where_no_leave_is_asked_what_is_metered_names_none(tmp_path: Path) -> None:
+    async with house(tmp_path, None) as one:
+        one.hand_in("hello", ANN, YAN, "contoso.example")
+        await one.settle_down()
+        assert used(one) == [("", 0, "")]
+
+
 async def test_a_revocation_stops_what_comes_after_its_instant(tmp_path: Path) -> None:
     sheet = contoso_and_yahoo()
     sheet.all_standings.clear()
@@ -90,6 +132,7 @@ async def test_a_revocation_stops_what_comes_after_its_instant(tmp_path: Path) -
         refused(one)
         await one.settle_down()
         assert one.networks["sip"].texts() == ["in time"]
+        assert len(used(one)) == 1, "traffic and meter stop at the same instant"
 
 
 async def test_a_message_that_was_taken_on_is_known_again_whatever_was_revoked(tmp_path: Path) -> None:

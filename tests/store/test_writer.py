@@ -279,6 +279,7 @@ async def test_rows_that_go_in_together_all_go_in(path: Path, count: int) -> Non
     told: Told = []
     for number in range(count):
         row = (f"{number:03}/message", f"{number:03}", "message", 1.0, "x", "y", "x", "y", "sent", number, 1)
+        row += ("item", 1, "decision")
         writer.submit([(units.INSERT_USAGE, row)], note(told, f"{number:03}"))
     await writer.flush()
     await writer.stop()

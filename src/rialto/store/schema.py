@@ -24,7 +24,7 @@ from sqlalchemy import (
     text,
 )
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 COMPAT_VERSION = 1
 
 metadata = MetaData()
@@ -85,6 +85,15 @@ usage = Table(
     Column("outcome", Text, nullable=False),
     Column("size_bytes", Integer, nullable=False),
     Column("parts", Integer, nullable=False),
+    Column(
+        "agreement_item_id",
+        Text,
+        nullable=False,
+        server_default=text("''"),
+        comment="what it passed under; empty where no leave is asked",
+    ),
+    Column("agreement_version", Integer, nullable=False, server_default=text("0")),
+    Column("policy_decision_id", Text, nullable=False, server_default=text("''"), comment="as in the trail"),
     sqlite_strict=True,
     sqlite_with_rowid=False,
 )

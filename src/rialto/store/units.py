@@ -39,7 +39,7 @@ NOTE_COLUMNS = ("network", "peer", "attempts", "more", "which")
 SETTLE_COLUMNS = ("state", "reason", "certain", "attempts", "settled_at", "keep", "more", "which")
 USAGE_COLUMNS = (
     "event_id", "message_id", "what", "at", "origin_peer", "peer", "sender_domain", "recipient_domain",
-    "outcome", "size_bytes", "parts",
+    "outcome", "size_bytes", "parts", "agreement_item_id", "agreement_version", "policy_decision_id",
 )  # fmt: skip
 MEMORY_COLUMNS = ("network", "key", "value", "at")
 WATCH_KEY = ("watcher_local", "watcher_domain", "presentity_local", "presentity_domain")
