@@ -13,6 +13,8 @@ from typing import Any
 from networks.xmpp.stage import ROME, VERONA, FakeHub, House
 from rialto.core.metrics import Metrics
 from rialto.core.network import PairView, Peer, Side, Verb
+from rialto.core.policy.gate import Gate
+from rialto.core.policy.settings import PolicySettings
 from rialto.core.presence import Presence, PresenceSettings
 from rialto.model.address import Address
 from rialto.model.presence import Document, Pair, Show, State
@@ -61,11 +63,13 @@ class Between(FakeHub):
         self.waiting: list[Done] = []
         """What the slow disk has yet to write."""
         self.far_peer = Peer(name=ours, network="far", domains=(ours,), settings=None)
+        metrics = Metrics()
         self.presence = Presence(
             settings=PresenceSettings(),
-            metrics=Metrics(),
+            metrics=metrics,
             clock=time.time,
             candidates=self._candidates,
+            gate=Gate(PolicySettings(), own_domain=ours, clock=time.time, count=metrics.count),
         )
 
     def _candidates(self, domain: str, network: str) -> tuple[Peer, ...]:
