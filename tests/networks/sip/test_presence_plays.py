@@ -25,6 +25,7 @@ from rialto.model.errors import Busy, Reason, Refused
 from rialto.model.presence import Document, Grant, Show, State
 from rialto.networks.sip.settings import PeerSettings
 from rialto.networks.sip.wire import Request
+from rialto.wire.pidf import MEDIA_TYPE as PIDF_TYPE
 from rialto.wire.pidf import parse
 
 
@@ -308,6 +309,30 @@ async def test_a_refusal_ends_the_dialog(reason: Reason | None, said: str) -> No
         assert last.get("Subscription-State") == f"terminated;reason={said}"
         assert last.body == b""
         assert (await phone.asks(subscribe(port=phone.port, to_tag=tag, cseq=2))).status == 481
+
+
+async def test_who_would_take_a_list_is_told_of_the_one_person_who_was_named() -> None:
+    """RFC 4662 section 4.1."""
+    async with play() as (stage, phone):
+        stage.presence.grant = Grant.GRANTED
+        stage.presence.document = Document((State("orchard"),), as_of=stage.now)
+        accept = (
+            ("Supported", "eventlist"),
+            ("Accept", "multipart/related, application/rlmi+xml, application/pidf+xml"),
+        )
+        response = await phone.asks(subscribe(port=phone.port, headers=accept))
+        assert (response.status, response.get("Require")) == (200, None)
+        told = await phone.is_told()
+        assert (told.get("Content-Type"), told.get("Require")) == (PIDF_TYPE, None)
+        assert parse(told.body).tuples[0].basic
+
+
+@pytest.mark.parametrize("extension", ["eventlist", "recipient-list-subscribe"])
+async def test_who_demands_a_list_is_told_that_there_is_none(extension: str) -> None:
+    """RFC 3261 section 8.2.2.3."""
+    async with play() as (_, phone):
+        response = await phone.asks(subscribe(port=phone.port, headers=(("Require", extension),)))
+        assert (response.status, response.get("Unsupported")) == (420, extension)
 
 
 async def test_a_refresh_brings_the_state_and_nobody_else_hears_of_it() -> None:
