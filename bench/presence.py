@@ -124,11 +124,13 @@ async def run(folder: Path, count: int) -> None:
     store.writer.start()
     loop = asyncio.get_running_loop()
     routes, network = Routes((XMPP, SIP)), Silent()
+    metrics = Metrics()
     presence = Presence(
         settings=PresenceSettings(opens_per_s=1e9),
-        metrics=Metrics(),
+        metrics=metrics,
         clock=time.time,
         candidates=routes.candidates,
+        gate=Gate(PolicySettings(), own_domain="gw.example", clock=time.time, count=metrics.count),
     )
     gc.collect()
     before = resident_bytes()
