@@ -121,6 +121,7 @@ class App:
             self._open_files(self.files)
         await self.look_at_agreements()
         await self.hub.start({**self.networks, self.local.name: self.local})
+        await self.local.start(self.hub)
         for network in self.networks.values():
             await network.start(self.hub)
         if self.web is not None:

@@ -59,6 +59,8 @@ class Control:
             "files": self._files,
             "remove_file": self._remove_file,
             "reload": self._reload,
+            "agreements": self._agreements,
+            "try_agreement": self._try_agreement,
         }
 
     async def start(self, path: Path) -> None:
@@ -222,6 +224,41 @@ class Control:
     async def _reload(self, request: Answer) -> Answer:
         await self._app.reload()
         return {"peers": len(self._app.peers)}
+
+    async def _agreements(self, request: Answer) -> Answer:
+        await self._app.look_at_agreements()
+        return {"epoch": self._app.hub.gate.epoch}
+
+    async def _try_agreement(self, request: Answer) -> Answer:
+        from rialto.core.probe import probe  # this file is every command's
+
+        wait_s = float(request.get("wait_s", 10.0))
+        people = {side: Address.parse(str(request[side])) for side in ("a", "b")}
+        await asyncio.to_thread(self._check_people, str(request["which"]), people)
+        both = await asyncio.gather(
+            *(probe(self._app.hub, self._app.local, person, wait_s) for person in people.values())
+        )
+        legs = [
+            {**msgspec.to_builtins(seen), "side": side, "address": str(people[side])}
+            for side, some in zip(people, both, strict=True)
+            for seen in some
+        ]
+        actor, which = str(request["actor"]), str(request["which"])
+        active = await asyncio.to_thread(self._probed, actor, which, people, legs)
+        await self._app.look_at_agreements()
+        return {"active": active, "legs": legs}
+
+    def _check_people(self, which: str, people: dict[str, Address]) -> None:
+        from rialto.clearing.agreements.registry import opened
+
+        with opened(self._app.data_dir) as registry:
+            registry.check_people(which, people)
+
+    def _probed(self, actor: str, which: str, people: dict[str, Address], legs: list[dict[str, Any]]) -> bool:
+        from rialto.clearing.agreements.registry import Leg, opened
+
+        with opened(self._app.data_dir) as registry:
+            return registry.probed(actor, which, msgspec.convert(legs, list[Leg]))
 
 
 class _Sending:

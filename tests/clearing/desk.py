@@ -16,12 +16,12 @@ START = parse_instant("2026-06-01")
 
 
 class Desk(Registry):
-    """`now` is what the clock says."""
+    """`clock_ns` is what the clock says."""
 
     def __init__(self, folder: Path) -> None:
         Store(folder).close()
-        self.now = START
-        super().__init__(Agreements(folder / "rialto.db"), lambda: self.now, folder / "keys")
+        self.clock_ns = START
+        super().__init__(Agreements(folder / "rialto.db"), lambda: self.clock_ns, folder / "keys")
 
     def found(self, name: str, *domains: str, kind: Kind = Kind.ENTERPRISE) -> None:
         """An operator with domains and a key."""
@@ -30,8 +30,8 @@ class Desk(Registry):
 
     def at(self, text: str) -> int:
         """Set the clock; the instant."""
-        self.now = parse_instant(text)
-        return self.now
+        self.clock_ns = parse_instant(text)
+        return self.clock_ns
 
 
 @contextmanager

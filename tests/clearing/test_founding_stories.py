@@ -102,13 +102,13 @@ def test_a_jabber_domain_and_a_sip_domain_accept_a_reference_offer(tmp_path: Pat
         ours.accept("jabber", "bill-and-keep", "jabber", "js")
         ours.sign_here("jabber", "js", "jabber")
         ours.order("jabber", "jabber", ["js"])
-        assert not passes(ours, "ann@jabber.example", "bob@sip.example", ours.now + 10**9)
+        assert not passes(ours, "ann@jabber.example", "bob@sip.example", ours.clock_ns + 10**9)
         ours.probed("probe", "js", legs())
 
         assert ours.orders()[0][1] is OrderState.COMPLETED
         for service in Traffic:
-            assert passes(ours, "ann@jabber.example", "bob@sip.example", ours.now + 10**9, service)
-            assert passes(ours, "bob@sip.example", "ann@jabber.example", ours.now + 10**9, service)
+            assert passes(ours, "ann@jabber.example", "bob@sip.example", ours.clock_ns + 10**9, service)
+            assert passes(ours, "bob@sip.example", "ann@jabber.example", ours.clock_ns + 10**9, service)
         hashes = {one.document_hash for one in ours.written.versions()}
         assert len(hashes) == 1
         assert {by.operator_id for by in ours.agreement("js").signatures} == {

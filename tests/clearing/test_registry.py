@@ -141,7 +141,7 @@ def test_notice_is_given_now_and_ends_it_then(ours: Desk) -> None:
     ours.notice("ann", "cy", end)
     assert standing(ours, end - 1) == (State.PENDING_TERMINATE, True, True)
     assert standing(ours, end) == (State.TERMINATED, False, False)
-    ours.now = end
+    ours.clock_ns = end
     ours.archive("ann", "cy")
     assert ours.state(ours.items("cy")[0].id) is State.ARCHIVED
 
@@ -150,12 +150,12 @@ def test_a_version_counts_from_its_last_signature_at_the_earliest(ours: Desk) ->
     running(ours)
     ours.draft("ann", "cy", "contoso", "yahoo", [item(regime=Regime.BILL_AND_KEEP)])
     ours.sign_here("ann", "cy", "contoso")
-    ours.now += HOUR
+    ours.clock_ns += HOUR
     assert [one.version for one in ours.written.snapshot().agreements()] == [1]
     ours.sign_here("ann", "cy", "yahoo")
     first, second = sorted(ours.written.snapshot().items(), key=lambda one: one.version)
     assert first.id == second.id
-    assert first.to_ns == second.from_ns >= ours.now
+    assert first.to_ns == second.from_ns >= ours.clock_ns
     assert ours.state(first.id) is State.ACTIVE
 
 
@@ -255,7 +255,7 @@ VERBS = (
     lambda one: one.retry("x", "cy"),
     lambda one: one.suspend("x", "cy", Suspension.ABUSE),
     lambda one: one.reinstate("x", "cy"),
-    lambda one: one.notice("x", "cy", one.now + HOUR),
+    lambda one: one.notice("x", "cy", one.clock_ns + HOUR),
 )
 
 
@@ -271,7 +271,7 @@ class AnyOrder(RuleBasedStateMachine):
 
     @rule(verb=st.sampled_from(VERBS), wait=st.sampled_from([1, HOUR]))
     def do(self, verb: object, wait: int) -> None:
-        self.ours.now += wait
+        self.ours.clock_ns += wait
         try:
             verb(self.ours)  # type: ignore[operator]
         except (NotPossible, NotAllowed):

@@ -9,8 +9,10 @@ The file is long because there are many verbs; each is short, and they share a c
 
 from __future__ import annotations
 
+import contextlib
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,7 @@ from rialto.clearing.agreements.names import (
     months_later,
     one_holder,
 )
+from rialto.model.address import Address
 from rialto.model.agreement import (
     Agreement,
     Change,
@@ -51,6 +54,7 @@ from rialto.model.agreement import (
     holds,
 )
 from rialto.store.agreements import Agreements, Offer
+from rialto.store.store import Store
 
 IMPORT_AT_ONCE = 1000
 """So many entitlements are granted in one deed."""
@@ -91,7 +95,7 @@ class Registry:
 
     def add_operator(self, actor: str, one: Operator, domains: Iterable[str] = ()) -> Operator:
         """A new operator, from now on or from the instant it says; and the domains that are its own."""
-        now = self._now()
+        now = self.now()
         for key in one.keys:
             check_key(key)
         one = replace(one, id=self._id(now), version=1, from_ns=one.from_ns or now)
@@ -103,7 +107,7 @@ class Registry:
 
     def change_operator(self, actor: str, name: str, at: Nanos | None = None, **fields: Any) -> Operator:
         """A new version, from now on or from that instant."""
-        now = self._now()
+        now = self.now()
         for key in fields.get("keys", ()):
             check_key(key)
         old = self._newest(name)
@@ -116,20 +120,20 @@ class Registry:
 
     def add_domain(self, actor: str, name: str, domain: str, at: Nanos | None = None) -> None:
         """The domain is this operator's, from now on or from that instant."""
-        now, operator = self._now(), self._newest(name)
+        now, operator = self.now(), self._newest(name)
         with self.written.deed("domain.add", actor, now, {"operator": name, "domain": domain}):
             self._hold(operator, domain, self._from(at, now))
 
     def end_domain(self, actor: str, domain: str, at: Nanos | None = None) -> None:
         """The domain is nobody's, from now on or from that instant."""
-        now, domain = self._now(), domain_of(domain)
+        now, domain = self.now(), domain_of(domain)
         with self.written.deed("domain.end", actor, now, {"domain": domain}):
             if not self.written.end("holding", self._from(at, now), domain=domain):
                 raise NotPossible(f"{domain} is nobody's")
 
     def operator(self, name: str, at: Nanos | None = None) -> Operator:
         """The operator of that name, id or domain, as it is at an instant. Raises NotPossible."""
-        at = self._now() if at is None else at
+        at = self.now() if at is None else at
         found = [
             one
             for one in self.written.snapshot().operators()
@@ -157,7 +161,7 @@ class Registry:
         self, actor: str, name: str, operator: str, items: Sequence[Item], regulatory: str = ""
     ) -> Offer:
         """Publish a reference offer, signed with the operator's key: whoever accepts it has an agreement."""
-        now, offerer = self._now(), self._newest(operator)
+        now, offerer = self.now(), self._newest(operator)
         key, public = self._own_key(offerer)
         version = 1 + max((one.version for one in self.written.offers() if one.name == name), default=0)
         body = document.canonical(
@@ -182,14 +186,14 @@ class Registry:
 
     def withdraw_offer(self, actor: str, name: str) -> None:
         """Nobody can accept it any more; what was accepted stays."""
-        now = self._now()
+        now = self.now()
         with self.written.deed("offer.withdraw", actor, now, {"offer": name}):
             if not self.written.end("offer", now, name=name):
                 raise NotPossible(f"there is no offer {name!r}")
 
     def accept(self, actor: str, offer: str, operator: str, name: str) -> Agreement:
         """Accept a reference offer as it is: the offerer's signature comes by itself, ours by `sign`."""
-        now = self._now()
+        now = self.now()
         one = next((one for one in self.written.offers() if one.name == offer and holds(one, now)), None)
         if one is None:
             raise NotPossible(f"there is no offer {offer!r} now")
@@ -215,7 +219,7 @@ class Registry:
 
         Items of the version before that have the same service, direction and network go on.
         """
-        now = self._now()
+        now = self.now()
         parties = self._newest(a), self._newest(b)
         before = [one for one in self.written.versions() if one.name == name]
         old = before[-1] if before else None
@@ -251,7 +255,7 @@ class Registry:
 
     def sign(self, actor: str, name: str, operator: str, key: str, signature: str) -> Agreement:
         """An operator signs the newest version; once both have, what was ordered may be probed."""
-        now, agreement, signer = self._now(), self.agreement(name), self._newest(operator)
+        now, agreement, signer = self.now(), self.agreement(name), self._newest(operator)
         if key not in self.operator(signer.id, now).keys:
             raise NotPossible(f"that key is not one of {signer.name}'s")
         document.verify(key, "agreement", agreement.document_hash, signature)
@@ -259,7 +263,7 @@ class Registry:
         with self.written.deed("agreement.sign", actor, now, {"agreement": name, "operator": signer.name}):
             self.written.add_signature(agreement, one)
             if len(agreement.signatures) == 1:
-                for item in self._items(agreement):
+                for item in self.items_of(agreement):
                     if self.state(item.id, now) is State.IN_PROGRESS:
                         self._change(item.id, Event.APPROVE, actor, now)
         return self.agreement(name)
@@ -288,14 +292,15 @@ class Registry:
             found = [item for item in self.written.items() if item.id == name]
             if found:
                 return found[-1:]
-        found = self._items(self.agreement(name))
+        found = self.items_of(self.agreement(name))
         if named:
             found = [item for item in found if label(item) == named]
         if not found:
             raise NotPossible(f"{name} has no item {named!r}")
         return found
 
-    def _items(self, agreement: Agreement) -> list[Item]:
+    def items_of(self, agreement: Agreement) -> list[Item]:
+        """The items of one version."""
         return [item for item in self.written.items(agreement.id) if item.version == agreement.version]
 
     # -- orders and the life of items ------------------------------------------------------------------
@@ -304,7 +309,7 @@ class Registry:
         self, actor: str, requester: str, which: Sequence[str], form: dict[str, str] | None = None
     ) -> Order:
         """Ask for items to be made active: checked at once, and approved where both have signed."""
-        now, operator = self._now(), self._newest(requester)
+        now, operator = self.now(), self._newest(requester)
         items = [item for one in which for item in self.items(one)]
         due = None
         for item in items:
@@ -331,7 +336,7 @@ class Registry:
 
     def orders(self) -> list[tuple[Order, OrderState, dict[str, State]]]:
         """Every order, where it stands, and where each of its items does; oldest first."""
-        now, changes = self._now(), self.written.all_changes()
+        now, changes = self.now(), self.written.all_changes()
         found = []
         for order in self.written.orders():
             states = {item_id: _state(item_id, changes.get(item_id, ()), now) for item_id in order.item_ids}
@@ -344,7 +349,7 @@ class Registry:
 
     def resume(self, actor: str, which: str) -> None:
         """It is there now: go on, and approve where both have signed."""
-        now = self._now()
+        now = self.now()
         with self.written.deed("item.resume", actor, now, {"items": which}):
             for item in self.items(which):
                 missing = self._missing(item, now)
@@ -366,7 +371,7 @@ class Registry:
         self, actor: str, which: str, reason: Suspension, *, at: Nanos | None = None, to: Nanos | None = None
     ) -> None:
         """Stop it, from now on or from that instant, until the other or until it is reinstated."""
-        now = self._now()
+        now = self.now()
         begin = self._from(at, now)
         if to is not None and to <= begin:
             raise NotPossible("it would end before it begins")
@@ -382,7 +387,7 @@ class Registry:
 
     def notice(self, actor: str, which: str, to: Nanos, reason: str = "") -> None:
         """It ends at that instant, and goes on until then."""
-        now = self._now()
+        now = self.now()
         if to < now:
             raise NotPossible("that is past")
         with self.written.deed("item.notice", actor, now, {"items": which, "to": document.instant(to)}):
@@ -401,7 +406,7 @@ class Registry:
 
     def probed(self, actor: str, which: str, legs: Sequence[Leg]) -> bool:
         """A probe has been made: what it saw makes the items active, or counts against them."""
-        now = self._now()
+        now = self.now()
         seen = {(leg.what, leg.side) for leg in legs if leg.ok}
         ok = seen >= LEGS and all(leg.ok for leg in legs)
         evidence = msgspec.json.encode(legs).decode()
@@ -419,12 +424,30 @@ class Registry:
                 self._change(item.id, event, actor, now, reason=_failed(legs), evidence=evidence)
         return ok
 
+    def check_people(self, which: str, people: Mapping[str, Address]) -> None:
+        """Raises NotPossible unless each lives in a domain of that side, and a probe is due."""
+        now = self.now()
+        for item in self.items(which):
+            agreement, state = self.agreement(item.agreement_id), self.state(item.id, now)
+            if state is not State.PENDING_ACTIVE:
+                raise NotPossible(f"{agreement.name}/{label(item)} is {state}: there is nothing to probe")
+            for side, party in (("a", agreement.a), ("b", agreement.b)):
+                if self.operator(people[side].domain, now).id != party:
+                    name = self._newest(party).name
+                    raise NotPossible(f"{people[side]} does not live in a domain of {name}")
+
     def state(self, item_id: str, at: Nanos | None = None) -> State:
         """Where an item stands at an instant; now, if none is given."""
-        return _state(item_id, self.written.changes(item_id), self._now() if at is None else at)
+        return _state(item_id, self.written.changes(item_id), self.now() if at is None else at)
+
+    def why(self, item_id: str) -> str:
+        """What was said when the item came to stand where it does now; empty where nothing was."""
+        now = self.now()
+        stands = course(item_id, self.written.changes(item_id))
+        return next((one.reason for one in stands if holds(one, now)), "")
 
     def _each(self, actor: str, which: str, event: Event, *, reason: str = "") -> None:
-        now = self._now()
+        now = self.now()
         with self.written.deed(f"item.{event}", actor, now, {"items": which}):
             for item in self.items(which):
                 self._change(item.id, event, actor, now, reason=reason)
@@ -474,7 +497,7 @@ class Registry:
         currency: str = "EUR", at: Nanos | None = None,
     ) -> Price:  # fmt: skip
         """A price, from now on or from that instant; the one before ends there."""
-        now = self._now()
+        now = self.now()
         begin = self._from(at, now)
         one = Price(
             id=self._id(now), price_list=price_list, service=service, network=network, currency=currency,
@@ -493,7 +516,7 @@ class Registry:
         quantity: int = 1, at: Nanos | None = None, to: Nanos | None = None,
     ) -> int:  # fmt: skip
         """License these holders for these items; how many entitlements that are."""
-        now = self._now()
+        now = self.now()
         begin = self._from(at, now)
         items = self.items(which)
         named = [one_holder(holder, metric) for holder in holders]
@@ -514,9 +537,19 @@ class Registry:
             self.written.add_entitlements(granted)
         return len(granted)
 
+    def unlicensed(self, item_id: str, holders: Sequence[str], at: Nanos | None = None) -> list[str]:
+        """Those of them who have no entitlement at that instant or later."""
+        at = self.now() if at is None else at
+        has = {
+            one.holder
+            for one in self.written.entitlements(item_id)
+            if one.metric.named and (one.to_ns is None or one.to_ns > at)
+        }
+        return [holder for holder in holders if holder not in has]
+
     def revoke(self, actor: str, which: str, holders: Sequence[str], at: Nanos | None = None) -> int:
         """These holders are licensed no longer, from now on or from that instant; how many that ends."""
-        now = self._now()
+        now = self.now()
         end = self._from(at, now)
         with self.written.deed("entitlement.revoke", actor, now, {"items": which, "holders": len(holders)}):
             ended = sum(
@@ -532,7 +565,7 @@ class Registry:
 
     def rule(self, actor: str, one: Rule, at: Nanos | None = None) -> Rule:
         """A new rule, or a new version of the one of that name, from now on or from that instant."""
-        now = self._now()
+        now = self.now()
         old = [rule for rule in self.written.rules() if rule.name == one.name]
         one = replace(
             one,
@@ -546,28 +579,28 @@ class Registry:
 
     def end_rule(self, actor: str, name: str, at: Nanos | None = None) -> None:
         """The rule does not count any more, from now on or from that instant."""
-        now = self._now()
+        now = self.now()
         with self.written.deed("rule.end", actor, now, {"rule": name}):
             if not self.written.end("rule", self._from(at, now), name=name):
                 raise NotPossible(f"there is no rule {name!r}")
 
     def join(self, actor: str, group: str, members: Sequence[str]) -> None:
         """These belong to the group."""
-        now, group = self._now(), group_of(group)
+        now, group = self.now(), group_of(group)
         with self.written.deed("group.join", actor, now, {"group": group, "members": len(members)}):
             for member in members:
                 self.written.add_member(Group(name=group, member=holder_of(member), from_ns=now))
 
     def leave(self, actor: str, group: str, members: Sequence[str]) -> None:
         """These do not belong to the group any more."""
-        now, group = self._now(), group_of(group)
+        now, group = self.now(), group_of(group)
         with self.written.deed("group.leave", actor, now, {"group": group, "members": len(members)}):
             for member in members:
                 self.written.end("member", now, name=group, member=holder_of(member))
 
     # -- instants, ids, keys ---------------------------------------------------------------------------
 
-    def _now(self) -> Nanos:
+    def now(self) -> Nanos:
         """The clock, but never the same instant twice: what follows shall be later."""
         self._last = max(self._clock(), self._last + 1)
         return self._last
@@ -614,6 +647,18 @@ class Registry:
             ) from None
         key = document.read_key(pem)
         return key, document.public(key)
+
+
+@contextlib.contextmanager
+def opened(folder: Path) -> Iterator[Registry]:
+    """The registry of that data folder, whether a server runs there or not. Raises ConfigError."""
+    store = Store(folder)
+    store.close()
+    written = Agreements(store.path)
+    try:
+        yield Registry(written, time.time_ns, folder / "keys")
+    finally:
+        written.close()
 
 
 def _state(item_id: str, changes: Iterable[Change], at: Nanos) -> State:
