@@ -10,12 +10,25 @@ FIGURES = json.loads((ROOT / "bench" / "figures.json").read_text(encoding="utf-8
 
 sys.path.append(str(ROOT))
 
-from bench.report import PUBLISHED, markdown  # noqa: E402
+from bench.report import PUBLISHED, markdown, presence_table  # noqa: E402
 from bench.systems import SYSTEMS  # noqa: E402
 
 
 def test_the_tables_are_those_of_the_figures() -> None:
     assert markdown(FIGURES) in PAGE
+
+
+def test_what_presence_costs_is_what_was_measured() -> None:
+    assert presence_table(FIGURES["presence"]) in PAGE
+
+
+def test_presence_was_measured_with_as_many_as_were_promised_and_stays_within_its_bounds() -> None:
+    found = FIGURES["presence"]
+    assert found["pairs"] >= 200_000
+    assert found["refreshed"] >= found["pairs"]
+    assert max(found["taken_up_bytes"], found["asked_bytes"], found["hour_bytes"]) <= 1500
+    assert found["restart_s"] <= 30
+    assert found["core_percent"] <= 10
 
 
 def test_published_figures_are_medians_of_five_runs_at_least() -> None:
