@@ -15,7 +15,9 @@ from rialto.core.trail import Stop, decode
 from rialto.model.address import Address
 from rialto.model.agreement import Effect, Scope, State, Traffic
 from rialto.model.errors import Reason, Refused
+from rialto.model.face import Face
 from rialto.model.message import ChatState, Composing
+from rialto.model.presence import Pair
 from rialto.testing import House, Recorder, ScriptedNetwork, deliver_at_once, message, peer
 
 REQUIRED = PolicySettings(agreements="required")
@@ -177,6 +179,19 @@ async def test_nobody_is_told_that_somebody_writes_who_may_not(tmp_path: Path) -
         one.hub.gate.use(Book(contoso_and_yahoo()))
         one.hub.compose(writing, one.origin("contoso.example"))
         assert one.networks["sip"].composed == [writing]
+
+
+async def test_nobody_shows_a_face_where_no_presence_was_agreed(tmp_path: Path) -> None:
+    async with house(tmp_path) as one:
+        pair = Pair(Address.parse(YAN), Address.parse(ANN))
+        one.hub.gate.use(Book(contoso_and_yahoo(Traffic.MESSAGE, Traffic.PRESENCE)))
+        one.hub.faces.learn(pair, Face(nick="Ann"), "card")
+        assert one.hub.faces.name(pair) == "Ann"
+        one.hub.gate.use(Book(contoso_and_yahoo(Traffic.MESSAGE)))
+        assert one.hub.faces.name(pair) == ""
+        one.hand_in("hello", ANN, YAN, "contoso.example", nick="Annie")
+        await one.settle_down()
+        assert [content.nick for content in one.networks["sip"].log] == ["Annie"]
 
 
 async def test_in_shadow_everything_passes_and_the_trail_says_what_would_not(tmp_path: Path) -> None:

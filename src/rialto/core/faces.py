@@ -16,7 +16,9 @@ from typing import Any, Final, Literal, Protocol, runtime_checkable
 
 from rialto.core.limits import Buckets
 from rialto.core.network import Network, Peer
+from rialto.core.policy.gate import Gate
 from rialto.model.address import Address
+from rialto.model.agreement import Traffic
 from rialto.model.face import Face, Picture
 from rialto.model.message import Message
 from rialto.model.presence import Pair
@@ -63,10 +65,14 @@ class Faces:
     """All that is known, bounded."""
 
     def __init__(
-        self, clock: Callable[[], float], candidates: Callable[[str, str], tuple[Peer, ...]] | None = None
+        self,
+        clock: Callable[[], float],
+        candidates: Callable[[str, str], tuple[Peer, ...]] | None = None,
+        gate: Gate | None = None,
     ) -> None:
         self._clock = clock
         self._candidates = candidates
+        self._gate = gate
         self._known: dict[Pair, _Known] = {}
         self._pictures: dict[str, Picture] = {}
         self._buckets = Buckets(1)
@@ -97,7 +103,17 @@ class Faces:
         known.face = merged
 
     def seen(self, pair: Pair) -> Face:
-        """What is known of the presentity that the watcher may see; asks for more where that could help."""
+        """What is known of the presentity that the watcher may see; asks for more where that could help.
+
+        Where there is leave for messages alone, a name comes with these, and nothing else is shown.
+        """
+        gate = self._gate
+        if (
+            gate is not None
+            and gate.leave is not None
+            and gate.refusal(pair.watcher, pair.presentity, Traffic.PRESENCE) is not None
+        ):
+            return Face()
         now = self._clock()
         known = self._known.get(pair)
         if known is None:

@@ -153,7 +153,7 @@ class Hub:
             candidates=self._candidates,
             gate=self.gate,
         )
-        self.faces = Faces(clock, self._candidates)
+        self.faces = Faces(clock, self._candidates, self.gate)
         self._queue: Queue | None = None
 
     @property
