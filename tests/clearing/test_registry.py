@@ -213,10 +213,25 @@ def test_a_withdrawn_offer_is_not_accepted_and_a_new_version_replaces_the_old(ou
 
 def test_a_domain_moves_at_an_instant(ours: Desk) -> None:
     moves = START + HOUR
-    ours.end_domain("ann", "contoso.example", moves)
+    ours.end_domain("ann", "contoso", "contoso.example", moves)
     ours.add_domain("ann", "yahoo", "contoso.example", moves)
     assert ours.operator("contoso.example", moves - 1).name == "contoso"
     assert ours.operator("contoso.example", moves).name == "yahoo"
+
+
+def test_a_domain_is_ended_by_whose_it_is(ours: Desk) -> None:
+    with pytest.raises(NotPossible, match="not yahoo's"):
+        ours.end_domain("ann", "yahoo", "contoso.example")
+
+
+def test_a_price_lasts_until_the_next_that_is_set(ours: Desk) -> None:
+    later = START + HOUR
+    for unit, at in ((1, None), (3, later), (2, None)):
+        ours.price("ann", "list", Traffic.MESSAGE, [Tier(unit_nano=unit)], at=at)
+    prices = {one.tiers[0].unit_nano: one for one in ours.written.prices("list")}
+    assert prices[1].to_ns == prices[2].from_ns
+    assert prices[2].to_ns == prices[3].from_ns == later
+    assert prices[3].to_ns is None
 
 
 def test_two_operators_have_two_names(ours: Desk) -> None:

@@ -9,11 +9,14 @@ import pytest
 
 from docs.pages import Block, blocks
 from rialto.app import App
+from rialto.clearing.agreements import declared
+from rialto.clearing.agreements.registry import opened
 from rialto.cli.certificates import self_signed
 from rialto.config import parse
 from rialto.model.errors import ConfigError
 
-EXAMPLES = blocks("toml")
+AGREEMENTS = [one for one in blocks("toml") if "[[operators]]" in one.text]
+EXAMPLES = [one for one in blocks("toml") if one not in AGREEMENTS]
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +57,16 @@ async def test_an_instance_can_be_made_of_the_example(example: Block, etc: Path,
         assert len(app.peers) == len(data.get("peers", []))
     finally:
         app.store.close()
+
+
+@pytest.mark.parametrize("example", AGREEMENTS, ids=lambda one: one.name)
+def test_what_an_example_of_agreements_says_can_be_done_and_then_is(example: Block, tmp_path: Path) -> None:
+    said = declared.read(example.text)
+    with opened(tmp_path) as registry:
+        for step in declared.plan(said, registry):
+            assert sum(step.do("reader")) == step.size
+        assert registry.orders()
+        assert declared.plan(said, registry) == []
 
 
 def test_a_wrong_key_would_be_found(etc: Path) -> None:

@@ -32,6 +32,7 @@ COMMANDS = {
     "order": "rialto.cli.order:order",
     "entitlement": "rialto.cli.entitlement:entitlement",
     "policy": "rialto.cli.policy:policy",
+    "apply": "rialto.cli.apply:apply",
     "config": "rialto.cli.config:config",
     "backup": "rialto.cli.backup:backup",
     "restore": "rialto.cli.restore:restore",

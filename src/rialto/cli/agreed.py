@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import getpass
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
-import msgspec
 
 from rialto.cli import frame
 from rialto.control import ControlError, ask
@@ -87,35 +86,25 @@ def show_instant(at: Nanos | None) -> str:
 
 def read_item(text: str) -> Item:
     """An item as `--item` has it. Raises UsageError."""
+    from rialto.clearing.agreements import declared
+    from rialto.clearing.agreements.life import NotPossible
+
     head, *terms = text.split(",")
     rest, _, direction = head.partition(":")
     service, _, network = rest.partition("@")
     pairs = dict(term.partition("=")[::2] for term in terms)
-    return item_of(
-        {"service": service, "network": network, **({"direction": direction} if direction else {}), **pairs}
-    )
-
-
-def item_of(said: Mapping[str, Any]) -> Item:
-    """An item from its terms. Raises UsageError."""
-    from rialto.model.agreement import Item
-
-    known = set(Item.__struct_fields__) - {"id", "agreement_id", "version", "from_ns", "to_ns"}
-    for name in said:
-        if name not in known:
-            raise click.UsageError(f"{name!r} is no term of an item; there are: {', '.join(sorted(known))}")
+    way = {"direction": direction} if direction else {}
     try:
-        return msgspec.convert({**said, "id": "", "agreement_id": ""}, Item, strict=False)
-    except msgspec.ValidationError as error:
-        raise click.UsageError(f"{dict(said)}: {error}") from error
+        return declared.read_item({"service": service, "network": network, **way, **pairs})
+    except NotPossible as error:
+        raise click.UsageError(str(error)) from error
 
 
 def nano(text: str) -> int:
-    """A price as people write it, in billionths. Raises UsageError."""
-    whole, _, part = text.partition(".")
-    if not (whole + part).isdigit() or not whole or len(part) > 9:
-        raise click.UsageError(f"{text!r} is no price; write 1.50, with nine digits at most behind the point")
-    return int(whole) * NANO + int(part.ljust(9, "0"))
+    """A price as people write it, in billionths. Raises NotPossible."""
+    from rialto.clearing.agreements.declared import nano as read
+
+    return read(text)
 
 
 def _me() -> str:

@@ -162,7 +162,7 @@ def domain(
     """Say that a domain is an operator's, or is no longer."""
     with agreed.registry(config_path, data_dir) as registry:
         if end:
-            registry.end_domain(actor, domain, agreed.instant(begin))
+            registry.end_domain(actor, name, domain, agreed.instant(begin))
         else:
             registry.add_domain(actor, name, domain, agreed.instant(begin))
         click.echo(f"{'ended' if end else 'added'}: {domain}")

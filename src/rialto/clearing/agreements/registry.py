@@ -124,12 +124,12 @@ class Registry:
         with self.written.deed("domain.add", actor, now, {"operator": name, "domain": domain}):
             self._hold(operator, domain, self._from(at, now))
 
-    def end_domain(self, actor: str, domain: str, at: Nanos | None = None) -> None:
-        """The domain is nobody's, from now on or from that instant."""
-        now, domain = self.now(), domain_of(domain)
-        with self.written.deed("domain.end", actor, now, {"domain": domain}):
-            if not self.written.end("holding", self._from(at, now), domain=domain):
-                raise NotPossible(f"{domain} is nobody's")
+    def end_domain(self, actor: str, name: str, domain: str, at: Nanos | None = None) -> None:
+        """The domain is this operator's no longer, from now on or from that instant."""
+        now, domain, operator = self.now(), domain_of(domain), self._newest(name)
+        with self.written.deed("domain.end", actor, now, {"operator": name, "domain": domain}):
+            if not self.written.end("holding", self._from(at, now), domain=domain, operator_id=operator.id):
+                raise NotPossible(f"{domain} is not {name}'s")
 
     def operator(self, name: str, at: Nanos | None = None) -> Operator:
         """The operator of that name, id or domain, as it is at an instant. Raises NotPossible."""
@@ -496,16 +496,23 @@ class Registry:
         self, actor: str, price_list: str, service: Traffic, tiers: Sequence[Tier], *, network: str = "",
         currency: str = "EUR", at: Nanos | None = None,
     ) -> Price:  # fmt: skip
-        """A price, from now on or from that instant; the one before ends there."""
+        """A price, from now on or from that instant, until the next that is set already."""
         now = self.now()
         begin = self._from(at, now)
+        same = [
+            price
+            for price in self.written.prices(price_list)
+            if (price.service, price.network) == (service, network) and price.to_ns != price.from_ns
+        ]
         one = Price(
             id=self._id(now), price_list=price_list, service=service, network=network, currency=currency,
             tiers=tuple(tiers), from_ns=begin,
+            to_ns=min((price.from_ns for price in same if price.from_ns > begin), default=None),
         )  # fmt: skip
         with self.written.deed("price.add", actor, now, {"list": price_list, "service": service.value}):
-            key = {"price_list": price_list, "service": service.value, "network": network}
-            self.written.end("price", begin, **key)
+            for price in same:
+                if holds(price, begin):
+                    self.written.end("price", begin, id=price.id)
             self.written.add_price(one)
         return one
 
