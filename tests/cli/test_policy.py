@@ -118,3 +118,18 @@ def test_a_rule_is_tried_on_what_was_recorded(server: Server) -> None:
     tried = server.run("policy", "try", "silence")
     assert "silence would refuse 2 and allow 0 more" in tried.out, tried.err
     assert "echo@test.example" in tried.out
+
+
+def test_a_reload_switches_leave_on_and_takes_up_what_is_written(tmp_path: Path) -> None:
+    one = Server(tmp_path, LOOPBACK)
+    try:
+        assert one.run("operator", "add", "tester", "-d", "test.example").code == 0
+        assert one.ask("agreements") == {"epoch": 0}, "off: nobody looks"
+        text = one.config.read_text().replace("[networks", '[policy]\nagreements = "required"\n\n[networks')
+        one.config.write_text(text)
+        one.ask("reload")
+        assert one.ask("agreements") == {"epoch": 1}
+        assert one.run("operator", "add", "other", "-d", "other.example").code == 0
+        assert one.ask("agreements") == {"epoch": 2}
+    finally:
+        one.stop()

@@ -16,7 +16,7 @@ from rialto.model.address import Address
 from rialto.model.agreement import Effect, Scope, State, Traffic
 from rialto.model.errors import Reason, Refused
 from rialto.model.face import Face
-from rialto.model.message import ChatState, Composing
+from rialto.model.message import ChatState, Composing, File
 from rialto.model.presence import Pair
 from rialto.testing import House, Recorder, ScriptedNetwork, deliver_at_once, message, peer
 
@@ -167,6 +167,14 @@ async def test_each_service_is_asked_for_by_itself(tmp_path: Path) -> None:
         error = one.hub.would_refuse(ann, yan, origin, Traffic.SESSION)
         assert error is not None
         assert error.text == "contoso has no agreement on sessions with yahoo"
+
+
+async def test_a_message_with_a_file_in_it_asks_for_a_file(tmp_path: Path) -> None:
+    async with house(tmp_path) as one:
+        one.hub.gate.use(Book(contoso_and_yahoo(Traffic.MESSAGE)))
+        file = File(url="https://files.contoso.example/1")
+        with pytest.raises(Refused, match="no agreement on files with yahoo"):
+            one.hand_in("look", ANN, YAN, "contoso.example", files=(file,))
 
 
 async def test_nobody_is_told_that_somebody_writes_who_may_not(tmp_path: Path) -> None:
