@@ -78,6 +78,20 @@ modparam("presence_xml", "db_url", "sqlite://{folder}/presence.db")
 modparam("presence_xml", "force_active", {force_active})
 modparam("presence_xml", "integrated_xcap_server", 1)
 #!endif
+#!ifdef WITH_LISTS
+loadmodule "pua.so"
+loadmodule "rls.so"
+modparam("pua", "db_url", "sqlite://{folder}/presence.db")
+# What it is told it writes over what is there, which its SQLite cannot: it would jump to nowhere.
+modparam("rls", "db_url", "text://{folder}/db")
+modparam("rls", "xcap_db_url", "text://{folder}/db")
+modparam("rls", "rlpres_db_url", "text://{folder}/db")
+modparam("rls", "integrated_xcap_server", 1)
+modparam("rls", "server_address", "sip:{host}:5060")
+modparam("rls", "outbound_proxy", "{gateway}")
+modparam("rls", "to_presence_code", 10)
+modparam("rls", "waitn_time", 1)
+#!endif
 
 request_route {{
   xlog("L_INFO", "TRACE $pr $si:$sp $rm $ru from=$fu\\n");
@@ -88,6 +102,9 @@ request_route {{
   if (has_totag()) {{
 #!ifdef WITH_PRESENCE
     if (is_method("SUBSCRIBE") && uri==myself) {{ route(PRESENCE); exit; }}
+#!endif
+#!ifdef WITH_LISTS
+    if (is_method("NOTIFY") && uri==myself) {{ rls_handle_notify(); exit; }}
 #!endif
     if (loose_route()) {{
       if (is_method("NOTIFY")) record_route();
@@ -134,6 +151,12 @@ request_route {{
 #!ifdef WITH_PRESENCE
 route[PRESENCE] {{
   if (!t_newtran()) {{ sl_reply_error(); exit; }}
+#!ifdef WITH_LISTS
+  if (is_method("SUBSCRIBE")) {{
+    $var(found) = rls_handle_subscribe();
+    if ($var(found) != 10) {{ t_release(); exit; }}
+  }}
+#!endif
   if (is_method("PUBLISH")) handle_publish(); else handle_subscribe();
   t_release();
 }}
@@ -154,6 +177,14 @@ RULES = """\
 </ruleset>
 """
 PRES_RULES = 2  # the number of that kind of document in its table
+LISTS = """\
+<?xml version="1.0" encoding="UTF-8"?>
+<rls-services xmlns="urn:ietf:params:xml:ns:rls-services" xmlns:rl="urn:ietf:params:xml:ns:resource-lists">
+<service uri="sip:{user}-list@sip.example"><list name="all">{entries}</list>
+<packages><package>presence</package></packages></service>
+</rls-services>
+"""
+RLS_SERVICES = 8
 
 TLS_CONFIG = """\
 [server:default]
@@ -191,9 +222,9 @@ class Kamailio:
     """The proxy at 127.0.0.5; every user of sip.example, or else the gateway, has the password `pw`.
 
     `presence` makes it the presence agent of sip.example: "open" lets everybody watch, "asks" keeps a watcher
-    waiting until `decide`. To it the gateway may PUBLISH its users, and dave is the one who sees them there and
-    not at the gateway. Without it a SUBSCRIBE goes to the user's own client. `winfo`: who tells its users
-    by whom they are watched.
+    waiting until `decide`. To it the gateway may PUBLISH its users, and dave is the one who sees them there
+    and not at the gateway. Without it a SUBSCRIBE goes to the user's own client. `winfo`: who tells its users
+    by whom they are watched. `lists`: it is a list server as well (RFC 4662), for people at the gateway.
     """
 
     def __init__(
@@ -207,6 +238,7 @@ class Kamailio:
         presence: Literal["", "open", "asks"] = "",
         presence_expires_s: int = 3600,
         winfo: Literal["agent", "gateway"] = "agent",
+        lists: bool = False,
     ) -> None:
         self.host = addresses.SIP
         self.folder = folder / "kamailio"
@@ -216,7 +248,7 @@ class Kamailio:
         )
         database = self.folder / "db"
         database.mkdir()
-        for table in ("version", "location", "location_attrs"):
+        for table in ("version", "location", "location_attrs", "rls_presentity", "rls_watchers", "xcap"):
             shutil.copy(TABLES / table, database)
         config = self.folder / "kamailio.cfg"
         config.write_text(
@@ -251,6 +283,8 @@ class Kamailio:
             with sqlite3.connect(self.folder / "presence.db") as made:
                 for schema in ("standard", "presence"):
                     made.executescript((SCHEMAS / f"{schema}-create.sql").read_text())
+        if lists:
+            command += ["-A", "WITH_LISTS"]
         self.program = Program("kamailio", [*command, "-m", "64", "-M", "8"], self.folder)
 
     def start(self) -> None:
@@ -273,6 +307,13 @@ class Kamailio:
         command = ["kamcmd", "-s", f"unix:{self.folder}/control", "presence.refreshWatchers"]
         command += [f"sip:{user}@sip.example", "presence", "0"]
         subprocess.run(command, check=True, timeout=10, capture_output=True)
+
+    def write_list(self, user: str, *contacts: str) -> None:
+        """Who is in the list `user`-list@sip.example (RFC 4826)."""
+        entries = "".join(f'<rl:entry uri="sip:{contact}"/>' for contact in contacts)
+        document = LISTS.format(user=user, entries=entries).replace("\n", "").replace(":", "\\:")
+        with (self.folder / "db" / "xcap").open("a") as table:
+            table.write(f"1:{user}:sip.example:{document}:{RLS_SERVICES}:1:0:lists-of-{user}:0\n")
 
     def requests(self, method: str) -> list[str]:
         """What passed through it: "PROTOCOL SOURCE METHOD URI from=URI" for each request of `method`."""
