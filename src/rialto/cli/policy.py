@@ -30,7 +30,7 @@ EFFECTS = ("allow", "deny", "rate_limit")
     )
 )
 def policy() -> None:
-    """Explain decisions; write rules, and try them before they count."""
+    """Explain decisions; write rules, and try them first."""
 
 
 @policy.command(
@@ -54,9 +54,10 @@ def explain(
     recipient: str,
     service: str,
 ) -> None:
-    """Say whether something may pass, and by what step that is decided.
+    """Say whether something may pass, and why.
 
-    By what is written down now, at any instant: of the past, and of what is scheduled. Rates are not asked.
+    Every step of the decision, by what is written down today, for any instant of the past or the future.
+    Rates are not asked.
 
     Exit code: 1 if it may not pass.
     """
@@ -226,7 +227,10 @@ def end(config_path: Path, data_dir: Path | None, actor: str, begin: str | None,
 @click.argument("group")
 @click.argument("members", nargs=-1, required=True, metavar="MEMBER...")
 def join(config_path: Path, data_dir: Path | None, actor: str, group: str, members: tuple[str, ...]) -> None:
-    """Put people into a group: `user@domain`, or `*@domain` for all of a domain."""
+    """Put people into a group.
+
+    A member is `user@domain`, or `*@domain` for all of a domain.
+    """
     with agreed.registry(config_path, data_dir) as registry:
         registry.join(actor, group, members)
         click.echo(f"joined: {len(members)}")
@@ -252,7 +256,11 @@ def leave(config_path: Path, data_dir: Path | None, actor: str, group: str, memb
 @click.option("--most", default=10_000, show_default=True, help="How many messages, from the newest back.")
 @click.argument("name")
 def try_rule(config_path: Path, data_dir: Path | None, as_json: bool, most: int, name: str) -> None:
-    """Say what a rule that only counts would do to the messages of the past, if they came now."""
+    """Try a rule that only counts on messages of the past.
+
+    It says which of those whose trails are kept would be refused or allowed, if they came now. Rates are not
+    played.
+    """
     from rialto.core.policy.replay import replay
 
     settings = _settings(config_path, data_dir)
