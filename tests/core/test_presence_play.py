@@ -51,6 +51,8 @@ class Play(RuleBasedStateMachine):
         """What the presentity shows to this watcher: instances that carry the pair's name."""
         self.screens = {one: Screen() for one in PAIRS}
         self.sessions: dict[Pair, bool] = dict.fromkeys(PAIRS, False)
+        self.unheard: set[Pair] = set()
+        """Whose session has begun, but not on disk."""
         self.down: set[str] = set()
         self.true_once: dict[Pair, list[tuple[str, ...]]] = {one: [] for one in PAIRS}
         """What the presentity has shown under the present authorization (and session, where it shows nothing
@@ -151,6 +153,8 @@ class Play(RuleBasedStateMachine):
             # A crash has swallowed that the watcher had left: its network answers from what is known.
             screen.shown = {state.instance: state for state in view.told_document.states}
         self.sessions[one] = self.stage.presence.open(one, self.stage.by(one.watcher.domain))
+        self.unheard.add(one)
+        self.stage.presence.when_kept(one, lambda: self.unheard.discard(one))
 
     @rule(one=pairs)
     def leave(self, one: Pair) -> None:
@@ -217,6 +221,9 @@ class Play(RuleBasedStateMachine):
         """At any point; what was on the wire has been seen, what was not on disk is gone."""
         for one in PAIRS:  # what people did last may be undone by it
             self.true_once[one].extend(self.true_ever[one])
+        for one in self.unheard:  # nor was it acknowledged, and its server is as far as before
+            self.sessions[one] = False
+        self.unheard.clear()
         self.stage.restart()
 
     @rule()
