@@ -9,7 +9,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
@@ -28,6 +28,8 @@ from rialto.model.agreement import (
     Standing,
     Traffic,
 )
+
+T = TypeVar("T")
 
 EVERYBODY = "*"
 
@@ -58,14 +60,17 @@ class Traits(msgspec.Struct, frozen=True):
 NOBODY_IN_PARTICULAR = Traits()
 
 
-class Known(msgspec.Struct):
-    """All that is written down about one person."""
+class Known:
+    """All that is written down about one person; there may be hundreds of thousands."""
 
-    named: str = ""
-    """The address, where a rule names it."""
-    groups: Course[str] = msgspec.field(default_factory=Course)
-    seats: Course[str] = msgspec.field(default_factory=Course)
-    consents: Course[tuple[str, str, bool]] = msgspec.field(default_factory=Course)
+    __slots__ = ("consents", "groups", "named", "seats")
+
+    def __init__(self) -> None:
+        self.named = ""
+        """The address, where a rule names it."""
+        self.groups: Course[str] | None = None
+        self.seats: Course[str] | None = None
+        self.consents: Course[tuple[str, str, bool]] | None = None
 
 
 class Book:
@@ -89,12 +94,12 @@ class Book:
         """Domain -> the groups that all of it belong to."""
         self.people: dict[Person, Known] = defaultdict(Known)
         for version in snapshot.operators():
-            self.operators[version.id].add(version.from_ns, version.to_ns, version)
+            self.operators[version.id].append((version.from_ns, version.to_ns, version))
         for holding in snapshot.holdings():
-            self.owners[holding.domain].add(holding.from_ns, holding.to_ns, holding.operator_id)
+            self.owners[holding.domain].append((holding.from_ns, holding.to_ns, holding.operator_id))
         self._add_items({(one.id, one.version): one for one in snapshot.agreements()}, snapshot.items())
         for standing in snapshot.standings():
-            self.standings[standing.item_id].add(standing.from_ns, standing.to_ns, standing)
+            self.standings[standing.item_id].append((standing.from_ns, standing.to_ns, standing))
         wanted: set[str] = set()
         for rule in snapshot.rules():
             wanted |= {rule.subject, rule.peer}
@@ -105,10 +110,13 @@ class Book:
         for member in snapshot.groups():
             name = member.name if member.name.startswith("@") else f"@{member.name}"
             if name in wanted:
-                self._group_of(member.member).add(member.from_ns, member.to_ns, name)
+                self._group_of(member.member).append((member.from_ns, member.to_ns, name))
         for consent in snapshot.consents():
             what = consent.operator_id, consent.service.value, consent.given
-            self._person(consent.user).consents.add(consent.from_ns, consent.to_ns, what)
+            known = self._person(consent.user)
+            if known.consents is None:
+                known.consents = Course()
+            known.consents.append((consent.from_ns, consent.to_ns, what))
         self._boundaries = sorted(self._all_boundaries())
         # A question about somebody unknown must not leave anything behind.
         for index in (self.operators, self.owners, self.terms, self.standings, self.held, self.shared):
@@ -127,10 +135,10 @@ class Book:
             a, b, licensed = agreement.a, agreement.b, item.licensed
             if item.direction in (Direction.A_TO_B, Direction.BOTH):
                 side = {"a": "sender", "b": "recipient"}.get(licensed, "")
-                self.terms[a, b, item.service].add(from_ns, to_ns, Terms(item, agreement, side))
+                self.terms[a, b, item.service].append((from_ns, to_ns, Terms(item, agreement, side)))
             if item.direction in (Direction.B_TO_A, Direction.BOTH):
                 side = {"b": "sender", "a": "recipient"}.get(licensed, "")
-                self.terms[b, a, item.service].add(from_ns, to_ns, Terms(item, agreement, side))
+                self.terms[b, a, item.service].append((from_ns, to_ns, Terms(item, agreement, side)))
 
     def _add_rule(self, rule: Rule) -> None:
         ends = {(rule.subject, rule.peer)}
@@ -138,7 +146,7 @@ class Book:
             ends.add((rule.peer, rule.subject))
         for subject, peer in ends:
             courses = self.rules[rule.scope].setdefault(self._tag(subject), {})
-            courses.setdefault(self._tag(peer), Course()).add(rule.from_ns, rule.to_ns, rule)
+            courses.setdefault(self._tag(peer), Course()).append((rule.from_ns, rule.to_ns, rule))
 
     def _tag(self, text: str) -> str:
         if "@" not in text[1:]:
@@ -152,13 +160,20 @@ class Book:
         holder = entitlement.holder
         if holder.startswith(("@", "*@")):
             course = self.held[entitlement.item_id, holder]
-            course.add(entitlement.from_ns, entitlement.to_ns, entitlement)
+            course.append((entitlement.from_ns, entitlement.to_ns, entitlement))
         else:
-            seats = self._person(holder).seats
-            seats.add(entitlement.from_ns, entitlement.to_ns, entitlement.item_id)
+            known = self._person(holder)
+            if known.seats is None:
+                known.seats = Course()
+            known.seats.append((entitlement.from_ns, entitlement.to_ns, entitlement.item_id))
 
     def _group_of(self, member: str) -> Course[str]:
-        return self.shared[member[2:]] if member.startswith("*@") else self._person(member).groups
+        if member.startswith("*@"):
+            return self.shared[member[2:]]
+        known = self._person(member)
+        if known.groups is None:
+            known.groups = Course()
+        return known.groups
 
     def _person(self, text: str) -> Known:
         address = Address.parse(text)
@@ -177,8 +192,14 @@ class Book:
             for course in peers.values()
         ]
         for known in self.people.values():
-            courses += known.groups, known.seats, known.consents
-        return {instant for course in courses for instant in course.boundaries()}
+            courses += (one for one in (known.groups, known.seats, known.consents) if one is not None)
+        found: set[Nanos] = set()
+        for course in courses:
+            for from_ns, to_ns, _ in course:
+                found.add(from_ns)
+                if to_ns is not None:
+                    found.add(to_ns)
+        return found
 
     # -- asking ----------------------------------------------------------------------------------------
 
@@ -204,11 +225,13 @@ class Book:
         known = self.people.get(person)
         if known is None:
             return NOBODY_IN_PARTICULAR
-        tags = set(known.groups.within(span))
+        tags = set(_within(known.groups, span))
         if known.named:
             tags.add(known.named)
         return Traits(
-            frozenset(tags), frozenset(known.seats.within(span)), frozenset(known.consents.within(span))
+            frozenset(tags),
+            frozenset(_within(known.seats, span)),
+            frozenset(_within(known.consents, span)),
         )
 
     def matching(
@@ -219,7 +242,7 @@ class Book:
         for subject in _both(subjects, index):
             course_of = index[subject]
             for peer in _both(peers, course_of):
-                for from_ns, to_ns, rule in course_of[peer].entries:
+                for from_ns, to_ns, rule in course_of[peer]:
                     if rule.service in (None, service) and span.includes(from_ns, to_ns):
                         yield rule
 
@@ -229,6 +252,10 @@ def _both(tags: set[str], index: Mapping[str, object]) -> Iterable[str]:
     if len(tags) <= len(index):
         return [tag for tag in tags if tag in index]
     return [tag for tag in index if tag in tags]
+
+
+def _within(course: Course[T] | None, span: Span) -> Iterable[T]:
+    return course.within(span) if course is not None else ()
 
 
 def _earlier(one: Nanos | None, other: Nanos | None) -> Nanos | None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 from rialto.model.agreement import Nanos
 
@@ -41,30 +40,16 @@ class Span:
         return to_ns > from_ns
 
 
-class Course(Generic[T]):
-    """All that was, is and will be in one place: as many entries as there are for that place."""
+class Course(list[tuple[Nanos, Nanos | None, T]]):
+    """All that was, is and will be in one place: (from, to, what), as many as there are for that place."""
 
-    __slots__ = ("entries",)
-
-    def __init__(self) -> None:
-        self.entries: list[tuple[Nanos, Nanos | None, T]] = []
-
-    def add(self, from_ns: Nanos, to_ns: Nanos | None, what: T) -> None:
-        """One more."""
-        self.entries.append((from_ns, to_ns, what))
+    __slots__ = ()
 
     def within(self, span: Span) -> list[T]:
         """What is in force at `span.at`."""
-        return [what for from_ns, to_ns, what in self.entries if span.includes(from_ns, to_ns)]
+        return [what for from_ns, to_ns, what in self if span.includes(from_ns, to_ns)]
 
     def one(self, span: Span) -> T | None:
         """The same, where there is one at most."""
         found = self.within(span)
         return found[-1] if found else None
-
-    def boundaries(self) -> Iterable[Nanos]:
-        """Every instant at which something begins or ends."""
-        for from_ns, to_ns, _ in self.entries:
-            yield from_ns
-            if to_ns is not None:
-                yield to_ns
