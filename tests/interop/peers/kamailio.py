@@ -138,7 +138,7 @@ request_route {{
   if (is_method("SUBSCRIBE") && from_uri=~"^sip:dave@") {{ route(PRESENCE); exit; }}
 #!endif
   if (is_method("INVITE|SUBSCRIBE")) record_route();
-  if (uri!=myself && $rd=~"^x[abt]\\.example$") {{
+  if (uri!=myself && $rd=~"^(x[abt]|gw)\\.example$") {{
     $du = "{gateway}";
     if (!t_relay()) sl_reply_error();
     exit;
