@@ -7,7 +7,7 @@ from pathlib import Path
 from clearing.desk import Desk, desk, item, legs
 from rialto.core.policy import Book, Leave, PolicySettings
 from rialto.model.address import Address
-from rialto.model.agreement import Kind, OrderState, Payer, Regime, State, Tier, Traffic, holds
+from rialto.model.agreement import Kind, OptIn, OrderState, Payer, Regime, State, Tier, Traffic, holds
 
 CENT = 10_000_000
 
@@ -115,3 +115,25 @@ def test_a_jabber_domain_and_a_sip_domain_accept_a_reference_offer(tmp_path: Pat
             ours.operator("jabber").id,
             ours.operator("carrier").id,
         }
+
+
+def test_where_users_are_asked_both_have_to_say_yes(tmp_path: Path) -> None:
+    with desk(tmp_path) as ours:
+        ours.found("contoso", "contoso.example")
+        ours.found("yahoo", "yahoo.example")
+        ours.draft("hub", "cy", "contoso", "yahoo", [item(opt_in=OptIn.OPT_IN)])
+        for name in ("contoso", "yahoo"):
+            ours.sign_here("hub", "cy", name)
+        ours.order("hub", "contoso", ["cy"])
+        ours.probed("probe", "cy", legs())
+        said = []
+        for user, far, given in (
+            ("ann@contoso.example", "yahoo", True),
+            ("yan@yahoo.example", "contoso", True),
+            ("ann@contoso.example", "yahoo", False),
+        ):
+            ours.clock_ns += 10**9
+            ours.consent("hub", user, far, [Traffic.MESSAGE], given=given)
+            ours.clock_ns += 10**9
+            said.append(passes(ours, "ann@contoso.example", "yan@yahoo.example", ours.clock_ns))
+        assert said == [False, True, False]

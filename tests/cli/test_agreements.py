@@ -169,3 +169,11 @@ def test_a_step_that_is_not_possible_says_what_is(place: Place) -> None:
     place.done("agreement", "draft", "cy", "contoso", "yahoo", "--item", "message")
     assert "only submit, withdraw" in place.run("order", "suspend", "cy", "abuse").err
     assert place.done("order", "step", "cy", "withdraw") == "withdraw: cy\n"
+
+
+def test_a_user_says_yes_and_then_no(place: Place) -> None:
+    prepare(place)
+    say = ("entitlement", "consent", "ann@contoso.example", "yahoo")
+    assert place.done(*say, "yes") == "yes: ann@contoso.example with yahoo\n"
+    assert place.done(*say, "no", "--service", "file") == "no: ann@contoso.example with yahoo\n"
+    assert place.run("entitlement", "consent", "contoso.example", "yahoo", "yes").code == 1

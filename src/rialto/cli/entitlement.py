@@ -1,4 +1,4 @@
-"""`rialto entitlement`: which users are licensed for what."""
+"""`rialto entitlement`: which users are licensed for what, and have said yes to it."""
 
 from __future__ import annotations
 
@@ -145,3 +145,37 @@ def list_(config_path: Path, data_dir: Path | None, as_json: bool, item: str) ->
         click.echo(show.plain(f"{row['item']}  {row['holder']}  {row['metric']}  from {row['from']}{until}"))
     if not rows:
         click.echo("nobody is licensed")
+
+
+@entitlement.command(epilog=frame.examples("rialto entitlement consent ann@contoso.example yahoo yes"))
+@frame.instance_options
+@agreed.actor_option
+@click.option(
+    "--service",
+    "services",
+    type=click.Choice(("message", "presence", "session", "file")),
+    multiple=True,
+    help="Only for this service; may come again.",
+)
+@click.argument("user")
+@click.argument("operator")
+@click.argument("answer", type=click.Choice(("yes", "no")))
+def consent(
+    config_path: Path,
+    data_dir: Path | None,
+    actor: str,
+    services: tuple[str, ...],
+    user: str,
+    operator: str,
+    answer: str,
+) -> None:
+    """Write down that a user wants an operator's users, or not.
+
+    It counts where an agreement asks its users (`opt_in`).
+    """
+    from rialto.model.agreement import Traffic
+
+    with agreed.registry(config_path, data_dir) as registry:
+        chosen = [Traffic(one) for one in services] or list(Traffic)
+        registry.consent(actor, user, operator, chosen, given=answer == "yes")
+        click.echo(f"{answer}: {user} with {operator}")

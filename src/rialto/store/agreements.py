@@ -214,10 +214,7 @@ class Agreements:
                 groups=[
                     Group(**row) for row in self._dicts("SELECT name, member, from_ns, to_ns FROM member")
                 ],
-                consents=[
-                    Consent(**{**row, "given": bool(row["given"])})
-                    for row in self._dicts("SELECT * FROM consent")
-                ],
+                consents=msgspec.convert(self._dicts("SELECT * FROM consent"), list[Consent], strict=False),
             )
         finally:
             self._connection.execute("COMMIT")

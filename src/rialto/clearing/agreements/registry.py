@@ -34,6 +34,7 @@ from rialto.model.address import Address
 from rialto.model.agreement import (
     Agreement,
     Change,
+    Consent,
     Entitlement,
     Group,
     Holding,
@@ -567,6 +568,17 @@ class Registry:
             if not ended:
                 raise NotPossible(f"none of them has an entitlement for {which}")
         return ended
+
+    def consent(
+        self, actor: str, user: str, operator: str, services: Sequence[Traffic], *, given: bool
+    ) -> None:
+        """A user says yes or no to these services with that operator, from now on."""
+        now, far, person = self.now(), self._newest(operator), one_holder(user, Metric.NAMED_USER)
+        with self.written.deed("consent", actor, now, {"operator": far.name, "given": given}):
+            for service in services:
+                self.written.add_consent(
+                    Consent(user=person, operator_id=far.id, service=service, given=given, from_ns=now)
+                )
 
     # -- rules and groups ------------------------------------------------------------------------------
 
