@@ -65,8 +65,8 @@ class Notifier:
 
     `contact` is ours, for the dialog; `package` is what Event says; `look`: it is a single look, and its one
     NOTIFY shows what is known; `shown` are the instances shown as open last, `sent` is whatever the composer
-    wants to remember; `partial` is there where the watcher gets partial documents (RFC 5263), `numbers` is True
-    where it gets the kind of document that has numbers in it.
+    wants to remember; `partial` is there where the watcher gets partial documents (RFC 5263), `numbers` is
+    True where it gets the kind of document that has numbers in it.
     """
 
     __slots__ = (
