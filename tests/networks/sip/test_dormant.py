@@ -94,6 +94,14 @@ def rests() -> tuple[Dormant, Clock, list[Pair]]:
     return dormant, clock, rung
 
 
+def test_at_a_full_second_it_is_rung_for_on_time() -> None:
+    dormant, clock, rung = rests()
+    clock.now = float(int(clock.now))
+    dormant.put(WATCHES_JULIET, b"a", clock.now + 10)
+    clock.turn(10)
+    assert rung == [WATCHES_JULIET]
+
+
 def test_it_is_rung_for_within_a_second() -> None:
     dormant, clock, rung = rests()
     dormant.put(WATCHES_JULIET, b"a", clock.now + 10)

@@ -555,3 +555,29 @@ def test_what_has_run_out_meanwhile_is_not_taken_up() -> None:
     play = Play()
     assert not play.machine.resume(kept, NOW + 4000, wanted=True)
     assert play.machine.state is State.IDLE
+
+
+@pytest.mark.parametrize("expires_s", [8, 60, 3600])
+@pytest.mark.parametrize("fraction", [0.0, 0.1, 0.5, 0.85, 0.99])
+def test_a_rest_never_outlasts_the_refresh(expires_s: int, fraction: float) -> None:
+    play = Play()
+    play.now += fraction
+    play.machine.subscribe(play.now)
+    play.sent()
+    play.answers(200, ("Expires", str(expires_s)))
+    play.tells(f"active;expires={expires_s}", body=b"<presence/>")
+    due = play.machine.next_timer()
+    play.machine.changed = False
+    dialog, resting = play.machine.dialog, play.machine.rest()
+    assert due is not None
+    assert dialog is not None
+    assert resting is not None
+    play.machine = Subscriber(play, accept="application/pidf+xml", ask_s=3600)
+    play.machine.wake(dialog, resting)
+    again = play.machine.next_timer()
+    assert again is not None
+    assert due - 1 < again <= due
+    play.now = float(int(again) + (again % 1 > 0))  # rung for at full seconds
+    play.machine.handle_timer(play.now)
+    assert play.events() == []
+    assert play.sent().get("Expires") == "3600"

@@ -9,6 +9,7 @@ second each, so that a dialog at rest costs its bytes, its entry here, and its p
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from math import ceil
 from typing import Final
 
 import msgspec
@@ -184,7 +185,7 @@ class Dormant:
 
     def appoint(self, pair: Pair, due: float, in_force: int) -> int:
         """Ring for a pair that is awake, where that is a while from now; the appointment that is in force."""
-        second = int(due) + 1
+        second = ceil(due)
         known = self._by_serial.get(in_force)
         if known is not None and known.at <= second:
             return in_force

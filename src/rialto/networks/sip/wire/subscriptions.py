@@ -19,6 +19,7 @@ subscription of no length (section 4.4.3).
 from __future__ import annotations
 
 import enum
+from math import ceil
 from typing import Final, Protocol
 
 import msgspec
@@ -328,7 +329,7 @@ class Subscriber:
             self._wanted,
             self.granted,
             self._asked_s,
-            int(self._expires_at),
+            ceil(self._expires_at),  # in whole seconds it must not end before it is refreshed
             int(self._refresh_at),
             int(self._heard_at),
         )
