@@ -126,6 +126,19 @@ async def test_a_cut_connection_ends_the_call_and_the_next_message_opens_another
     assert b"two" in (await received(again, 1))[0]
 
 
+async def test_a_session_in_which_nobody_speaks_ends_and_she_sees_him_go(bridge, alice, bob) -> None:
+    # SES-9, TYP-5
+    bridge(sessions="always", session_idle_s=10)
+    alice.send_chat(BOB, "Is the day so young?")
+    _, media = await bob.picks_up()
+    await received(media, 1)
+    media.send(media_path(bob), b"But new struck nine")
+    await alice.gets(BOB, "But new struck nine")
+    bye = await bob.hears("BYE", 20)
+    bob.answer(bye, "200 OK")
+    await alice.sees("bob gone", lambda: alice.states(BOB)[-1:] == ["gone"])
+
+
 async def test_who_declines_gets_pages(bridge, alice, bob) -> None:
     # SES-4
     bridge(sessions="always")
