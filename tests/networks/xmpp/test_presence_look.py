@@ -91,3 +91,10 @@ def test_there_is_an_end_to_what_is_kept() -> None:
     for number in range(MAX_STATES + 3):
         look.take(str(number), State(str(number)), START)
     assert (len(look.states()), look.left_out) == (MAX_STATES, 3)
+
+
+def test_a_timer_that_rings_a_hair_early_has_rung() -> None:
+    look = Look(START, asked=True)
+    look.prove(START + 1)
+    look.take("a", A, START + 1.1)
+    assert look.result(look.due() - 0.0005) is Result.COMPLETE

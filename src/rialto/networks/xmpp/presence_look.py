@@ -23,6 +23,8 @@ UNPROVEN_S = 2.0
 """So long after its first answer we wait for the proof."""
 UNASKED_S = 1.0
 GIVE_UP_S = 60.0
+EARLY_S = 0.002
+"""A timer may ring so much early: loops count in milliseconds, and sums of times are not exact."""
 MAX_STATES = 64
 """As many as the hub keeps."""
 
@@ -103,7 +105,7 @@ class Look:
 
     def result(self, now: float) -> Result:
         """What has become of it by now."""
-        if now < self.due():
+        if now < self.due() - EARLY_S:
             return Result.WAIT
         if self._first_at is not None:
             return Result.COMPLETE
