@@ -3,6 +3,9 @@
 Five hundred people watch somebody on the other side, both ways, and all that any of them is sent is kept.
 """
 
+import asyncio
+import contextlib
+import itertools
 from collections.abc import Sequence
 
 import pytest
@@ -81,12 +84,30 @@ def last_of_each(watcher: SippWatcher, note: str = "here") -> dict[str, Notified
     return found
 
 
-async def everything_changes(alice: RosterClient, watcher: SippWatcher, sipp_presence, people, note) -> None:
-    """What happens now is seen by everybody: what was to be seen before has been seen."""
+async def everything_changes(
+    alice: RosterClient, watcher: SippWatcher, sipp_presence, people, note, *, published_for_s: float = 60
+) -> None:
+    """What happens now is seen by everybody: what was to be seen before has been seen.
+
+    Telephones publish again before what they have published runs out.
+    """
     alice.show("away", note)
-    await sipp_presence.publish_all(people, pidf("[field0]", ("t2", "open", "", note)), 6085)
-    await eventually(lambda: len(last_of_each(watcher, note)) == len(people), f"all see her {note}", 30)
-    await eventually(lambda: sees_note(alice, people, note), f"she sees all of them {note}", 30)
+    document = pidf("[field0]", ("t2", "open", "", note))
+    await sipp_presence.publish_all(people, document, 6085)
+    publishing = asyncio.create_task(_publish_on(sipp_presence, people, document, published_for_s / 2))
+    try:
+        await eventually(lambda: len(last_of_each(watcher, note)) == len(people), f"all see her {note}", 30)
+        await eventually(lambda: sees_note(alice, people, note), f"she sees all of them {note}", 30)
+    finally:
+        publishing.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await publishing
+
+
+async def _publish_on(sipp_presence, people, document, every_s: float) -> None:
+    for port in itertools.cycle((6086, 6087)):
+        await asyncio.sleep(every_s)
+        await sipp_presence.publish_all(people, document, port)
 
 
 def sees_note(alice: RosterClient, people: Sequence[str], note: str) -> bool:
@@ -170,7 +191,7 @@ async def test_kamailio_restarts_without_its_memory_and_nobody_has_to_do_anythin
     seen = len(alice.seen)
     agent.stop()
     agent.start()
-    await everything_changes(alice, watcher, sipp_presence, people, "later")
+    await everything_changes(alice, watcher, sipp_presence, people, "later", published_for_s=8)
     since = [one for one in alice.seen[seen:] if one.bare.endswith("@sip.example")]
     assert not {"unsubscribed", "subscribe", "error"} & {one.type for one in since}
     assert not [one for one in watcher.notifies() if one.state not in ("pending", "active")]
