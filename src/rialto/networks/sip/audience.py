@@ -15,7 +15,7 @@ from rialto.model.presence import Document, Grant, Pair
 from rialto.networks.sip.addresses import address_of
 from rialto.networks.sip.conditions import retry_after
 from rialto.networks.sip.documents import to_pidf
-from rialto.networks.sip.dormant import NEAR_S, Dormant, PackedDialog
+from rialto.networks.sip.dormant import Dormant, PackedDialog
 from rialto.networks.sip.faces import with_face
 from rialto.networks.sip.identity import Sender
 from rialto.networks.sip.inbound import refusal
@@ -150,7 +150,7 @@ class Audiences:
         for audience in self._by_pair.values():
             for notifier in audience.notifiers:
                 notifier.contact = self._contact(audience, "")
-            self._appoint(audience)
+            self._resting.watch_over(audience, self._agenda, self.now())
         self._resting.start(self._desk.clock, self._desk.call_later)
 
     def stop(self) -> None:
@@ -338,16 +338,7 @@ class Audiences:
             if not audience.notifiers:
                 del self._by_pair[audience.pair]
         if audience.notifiers and not self._rest(audience):
-            self._appoint(audience)
-
-    def _appoint(self, audience: Audience) -> None:
-        at = audience.next_timer()
-        if at is None or self._agenda is None:
-            return
-        if at <= self.now() + NEAR_S:
-            self._agenda.set(audience)
-        else:
-            audience.appointment = self._resting.appoint(audience.pair, at, audience.appointment)
+            self._resting.watch_over(audience, self._agenda, self.now())
 
     # -- at rest ---------------------------------------------------------------------------------------
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from math import ceil
-from typing import Final
+from typing import Final, Protocol, TypeVar
 
 import msgspec
 
-from rialto.core.agenda import Agenda, CallLater
+from rialto.core.agenda import Agenda, Appointed, CallLater
 from rialto.model.address import Address
 from rialto.model.errors import AddressError
 from rialto.model.presence import Pair
@@ -142,6 +142,20 @@ class _Bucket:
         return float(self.at)
 
 
+class Awake(Appointed, Protocol):
+    """A pair that does not rest."""
+
+    appointment: int
+    """In force among those at rest; 0 for none."""
+
+    @property
+    def pair(self) -> Pair:
+        """Which."""
+
+
+One = TypeVar("One", bound=Awake)
+
+
 class Dormant:
     """The pairs at rest. `ring(pair, now)` is called when an appointment has come, and may find that there is
     nothing to do.
@@ -192,6 +206,16 @@ class Dormant:
         bucket = self._bucket(second)
         bucket.pairs.append(pair)
         return bucket.serial
+
+    def watch_over(self, awake: One, agenda: Agenda[One] | None, now: float) -> None:
+        """Have somebody who is awake called in time: by the agenda if that is soon, else from here."""
+        at = awake.next_timer()
+        if at is None or agenda is None:
+            return
+        if at <= now + NEAR_S:
+            agenda.set(awake)
+        else:
+            awake.appointment = self.appoint(awake.pair, at, awake.appointment)
 
     def take(self, pair: Pair) -> tuple[bytes, int] | None:
         """Its data, and the appointment in force; it rests no longer."""

@@ -15,7 +15,7 @@ from rialto.model.presence import Document, Grant, Pair
 from rialto.networks.sip.addresses import address_of, uri_of
 from rialto.networks.sip.conditions import meaning
 from rialto.networks.sip.documents import from_pidf
-from rialto.networks.sip.dormant import NEAR_S, Dormant, PackedDialog
+from rialto.networks.sip.dormant import Dormant, PackedDialog
 from rialto.networks.sip.faces import face_in
 from rialto.networks.sip.profiles import from_numbers
 from rialto.networks.sip.trunk import Trunk
@@ -164,7 +164,7 @@ class Watchings:
         """Timers may ring."""
         self._agenda = Agenda(self._desk.clock, self._desk.call_later, self._ring)
         for watching in self._by_pair.values():
-            self._appoint(watching)
+            self._resting.watch_over(watching, self._agenda, self.now())
         self._resting.start(self._desk.clock, self._desk.call_later)
 
     def stop(self) -> None:
@@ -407,16 +407,7 @@ class Watchings:
             if self._by_pair.get(watching.pair) is watching:
                 del self._by_pair[watching.pair]
         elif not self._rest(watching):
-            self._appoint(watching)
-
-    def _appoint(self, watching: Watching) -> None:
-        at = watching.next_timer()
-        if at is None or self._agenda is None:
-            return
-        if at <= self.now() + NEAR_S:
-            self._agenda.set(watching)
-        else:
-            watching.appointment = self._resting.appoint(watching.pair, at, watching.appointment)
+            self._resting.watch_over(watching, self._agenda, self.now())
 
     # -- at rest ---------------------------------------------------------------------------------------
 
