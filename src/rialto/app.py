@@ -247,8 +247,6 @@ class App:
         forget_at = 0.0
         while True:
             self.hub.gauge()
-            if self.files is not None:
-                self.files.sweep()
             notify("WATCHDOG=1")
             try:
                 await self.look_at_agreements()  # another process may have written some down
@@ -256,6 +254,8 @@ class App:
                 _log.error("agreements could not be read", error=str(error))
             if time.monotonic() >= forget_at:
                 forget_at = time.monotonic() + FORGET_EVERY_S
+                if self.files is not None:
+                    self.files.sweep()
                 try:
                     await self.hub.forget_old()
                 except Exception as error:  # a full disk; the watchdog must not end us for it
